@@ -1,0 +1,1 @@
+//! Tails the streams; REST and WebSocket fan-out; serves the dashboard.

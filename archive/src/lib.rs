@@ -1,0 +1,1 @@
+//! Files of observations: Parquet and CSV of the shared schema, station lists.

@@ -1,0 +1,1 @@
+//! Every door an observation comes in by.

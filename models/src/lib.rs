@@ -1,0 +1,1 @@
+//! The Burn forecaster: features, network, training, evaluation, baselines, versions.

@@ -1,0 +1,1 @@
+//! The Redis contract: keys, codec, connection, append, group read, commit, tail.

@@ -1,0 +1,102 @@
+//! Quantities computed from measured ones.
+
+/// Dew point, °C, from temperature, °C, and relative humidity, %: the Magnus form with the
+/// coefficients of Alduchov and Eskridge (1996), over water.
+///
+/// Humidity is held to 1-100 %: a sensor that reads 0 has failed, and its logarithm is no number.
+#[must_use]
+pub fn dew_point(temperature: f32, relative_humidity: f32) -> f32 {
+    let gamma = (relative_humidity.clamp(1.0, 100.0) / 100.0).ln() + 17.625 * temperature / (243.04 + temperature);
+    243.04 * gamma / (17.625 - gamma)
+}
+
+/// Relative humidity, %, from temperature and dew point, °C (Alduchov and Eskridge 1996).
+#[must_use]
+pub fn relative_humidity(temperature: f32, dew_point: f32) -> f32 {
+    let exponent = |t: f32| 17.625 * t / (243.04 + t);
+    (100.0 * (exponent(dew_point) - exponent(temperature)).exp()).min(100.0)
+}
+
+/// Vapour pressure, hPa, at the dew point, °C (Alduchov and Eskridge 1996, over water).
+#[must_use]
+pub fn vapour_pressure(dew_point: f32) -> f32 {
+    6.1094 * (17.625 * dew_point / (243.04 + dew_point)).exp()
+}
+
+/// Pressure reduced to mean sea level, hPa (WMO-8, part I, 3.11), from station pressure, hPa,
+/// elevation, m, temperature, °C, and vapour pressure, hPa.
+#[must_use]
+pub fn pressure_msl(station_pressure: f32, elevation: f32, temperature: f32, vapour_pressure: f32) -> f32 {
+    let column = temperature + 273.15 + 0.00325 * elevation + 0.12 * vapour_pressure;
+    station_pressure * 10f32.powf(0.014_827_5 * elevation / column)
+}
+
+/// East and north components (u, v), m/s, of a wind of `speed` m/s that comes *from* `direction` degrees.
+#[must_use]
+pub fn wind_components(speed: f32, direction: f32) -> (f32, f32) {
+    let (sin, cos) = direction.to_radians().sin_cos();
+    (-speed * sin, -speed * cos)
+}
+
+/// The direction, degrees in (0, 360], that a wind with components (u, v) comes from.
+#[must_use]
+pub fn wind_direction(u: f32, v: f32) -> f32 {
+    let degrees = (-u).atan2(-v).to_degrees().rem_euclid(360.0);
+    if degrees == 0.0 { 360.0 } else { degrees }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn near(found: f32, expected: f32, tolerance: f32) {
+        assert!((found - expected).abs() <= tolerance, "{found} is not {expected}");
+    }
+
+    #[test]
+    fn dew_points() {
+        for (t, rh, expected) in [
+            (25.0, 60.0, 16.698),
+            (0.0, 80.0, -3.039),
+            (-20.0, 60.0, -25.779),
+            (40.0, 10.0, 2.624),
+            (10.0, 100.0, 10.0),
+        ] {
+            near(dew_point(t, rh), expected, 0.002);
+        }
+        assert!(dew_point(20.0, 0.0).is_finite());
+    }
+
+    #[test]
+    fn humidities() {
+        for (t, td, expected) in [(25.0, 15.0, 53.86), (30.0, 10.0, 28.97), (-10.0, -12.0, 85.27)] {
+            near(relative_humidity(t, td), expected, 0.05);
+        }
+    }
+
+    #[test]
+    fn sea_level_pressures() {
+        for (p, h, t, e, expected) in [
+            (950.0, 500.0, 15.0, 10.0, 1007.40),
+            (900.0, 1000.0, 0.0, 4.0, 1018.11),
+            (1003.0, 85.0, -10.0, 2.0, 1014.10),
+        ] {
+            near(pressure_msl(p, h, t, e), expected, 0.02);
+        }
+    }
+
+    #[test]
+    fn winds() {
+        let (u, v) = wind_components(8.0, 150.0);
+        near(u, -4.0, 1e-4);
+        near(v, 6.9282, 1e-4);
+        near(wind_direction(3.0, 4.0), 216.870, 1e-3);
+        near(wind_direction(0.0, -1.0), 360.0, 1e-4);
+    }
+
+    #[test]
+    fn vapour_pressure_at_twenty() {
+        near(vapour_pressure(20.0), 23.3344, 0.001);
+    }
+}

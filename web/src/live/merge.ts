@@ -1,0 +1,197 @@
+import type {
+  Forecast,
+  Observation,
+  ServerFrame,
+  SnapshotEntry,
+  Station,
+  StationState,
+  UpdateFrame,
+} from "../api/types";
+
+/** History kept in the page: the 48 h that are drawn, and as much again for late scrolling. */
+export const HISTORY_MS = 96 * 3_600_000;
+
+export interface StationRecord {
+  readonly station: Station;
+  readonly state: StationState | undefined;
+  readonly latest: Observation | null;
+  readonly forecast: Forecast | null;
+  /** In time order. null until somebody looks at the station: most stations are never opened. */
+  readonly history: readonly Observation[] | null;
+}
+
+export type Network = ReadonlyMap<string, StationRecord>;
+
+const ms = (time: string): number => Date.parse(time);
+
+function blank(id: string): StationRecord {
+  return { station: { id }, state: undefined, latest: null, forecast: null, history: null };
+}
+
+/** Whether `next` may take the place of `held`, which tells of the same instant. */
+function supersedes(next: Observation, held: Observation): boolean {
+  return (next.revision ?? 0) >= (held.revision ?? 0);
+}
+
+/** Newest wins; for the same instant the higher revision, or the later arrival. */
+export function mergeLatest(held: Observation | null, next: Observation | null) {
+  if (!next || Number.isNaN(ms(next.time))) return held;
+  if (!held) return next;
+  const age = ms(next.time) - ms(held.time);
+  return age > 0 || (age === 0 && supersedes(next, held)) ? next : held;
+}
+
+/** Puts one observation into its place; the usual case, the newest, is an append. */
+export function insertObservation(
+  history: readonly Observation[],
+  next: Observation,
+): readonly Observation[] {
+  const time = ms(next.time);
+  if (Number.isNaN(time)) return history;
+  let at = history.length;
+  while (at > 0 && ms(history[at - 1]?.time ?? "") > time) at -= 1;
+  const before = history[at - 1];
+  if (before && ms(before.time) === time) {
+    if (!supersedes(next, before)) return history;
+    return [...history.slice(0, at - 1), next, ...history.slice(at)];
+  }
+  return capHistory([...history.slice(0, at), next, ...history.slice(at)]);
+}
+
+/** Drops what is older than the cap, counted from the newest observation and not from a clock. */
+export function capHistory(history: readonly Observation[]): readonly Observation[] {
+  const newest = history.at(-1);
+  if (!newest) return history;
+  const oldest = ms(newest.time) - HISTORY_MS;
+  const from = history.findIndex((observation) => ms(observation.time) >= oldest);
+  return from <= 0 ? history : history.slice(from);
+}
+
+/**
+ * History read by REST joined with what arrived live meanwhile. Where both tell of an instant
+ * the live one stays: it was pushed because it is newer than the page being read.
+ */
+export function mergeHistory(
+  live: readonly Observation[],
+  read: readonly Observation[],
+): readonly Observation[] {
+  const byTime = new Map<number, Observation>();
+  for (const observation of [...read, ...live]) {
+    const time = ms(observation.time);
+    const held = byTime.get(time);
+    if (Number.isNaN(time) || (held && !supersedes(observation, held))) continue;
+    byTime.set(time, observation);
+  }
+  const ordered = [...byTime.entries()].sort(([a], [b]) => a - b);
+  return capHistory(ordered.map(([, observation]) => observation));
+}
+
+/** An older forecast never replaces a newer one: reference time, then revision, then issue. */
+export function mergeForecast(held: Forecast | null, next: Forecast | null): Forecast | null {
+  if (!next) return held;
+  if (!held) return next;
+  const order =
+    ms(next.reference_time) - ms(held.reference_time) ||
+    (next.revision ?? 0) - (held.revision ?? 0) ||
+    ms(next.issue_time) - ms(held.issue_time);
+  return order >= 0 ? next : held;
+}
+
+function withObservation(record: StationRecord, next: Observation | null): StationRecord {
+  if (!next) return record;
+  const latest = mergeLatest(record.latest, next);
+  const history = record.history && insertObservation(record.history, next);
+  return latest === record.latest && history === record.history
+    ? record
+    : { ...record, latest, history };
+}
+
+/** Fields the new description leaves out keep what is known: snapshots may say less than REST. */
+export function withStation(record: StationRecord, station: Station): StationRecord {
+  const known = Object.entries(station).filter(([, value]) => value !== undefined);
+  return {
+    ...record,
+    station: { ...record.station, ...Object.fromEntries(known) },
+    state: station.state ?? record.state,
+  };
+}
+
+function applyUpdate(record: StationRecord, update: UpdateFrame): StationRecord {
+  switch (update.type) {
+    case "observation":
+      return withObservation(record, update);
+    case "forecast": {
+      const forecast = mergeForecast(record.forecast, update);
+      return forecast === record.forecast ? record : { ...record, forecast };
+    }
+    case "station": {
+      const told = update.details ? withStation(record, update.details) : record;
+      return update.state ? { ...told, state: update.state } : told;
+    }
+  }
+}
+
+function applySnapshotEntry(record: StationRecord, entry: SnapshotEntry): StationRecord {
+  const told = withObservation(withStation(record, entry.station), entry.observation);
+  return { ...told, forecast: mergeForecast(told.forecast, entry.forecast) };
+}
+
+function updatesOf(frame: ServerFrame): readonly UpdateFrame[] {
+  switch (frame.type) {
+    case "batch":
+      return frame.updates;
+    case "observation":
+    case "forecast":
+    case "station":
+      return [frame];
+    default:
+      return [];
+  }
+}
+
+/** All frames of one animation frame at once, so a busy network costs one copy of the map. */
+export function applyFrames(network: Network, frames: readonly ServerFrame[]): Network {
+  const next = new Map(network);
+  let changed = false;
+  const put = (id: string, change: (record: StationRecord) => StationRecord) => {
+    const held = next.get(id);
+    const record = change(held ?? blank(id));
+    if (record === held) return;
+    next.set(id, record);
+    changed = true;
+  };
+  for (const frame of frames) {
+    if (frame.type === "snapshot") {
+      for (const entry of frame.stations) {
+        put(entry.station.id, (record) => applySnapshotEntry(record, entry));
+      }
+    }
+    for (const update of updatesOf(frame)) {
+      put(update.station, (record) => applyUpdate(record, update));
+    }
+  }
+  return changed ? next : network;
+}
+
+export function applyStations(network: Network, stations: readonly Station[]): Network {
+  const next = new Map(network);
+  for (const station of stations) {
+    next.set(station.id, withStation(next.get(station.id) ?? blank(station.id), station));
+  }
+  return next;
+}
+
+export function changeRecord(
+  network: Network,
+  id: string,
+  change: (record: StationRecord) => StationRecord,
+): Network {
+  return new Map(network).set(id, change(network.get(id) ?? blank(id)));
+}
+
+/** The stations whose newest observation came with these frames: the ones that pulse. */
+export function observedIn(frames: readonly ServerFrame[]): string[] {
+  return frames.flatMap((frame) =>
+    updatesOf(frame).flatMap((update) => (update.type === "observation" ? [update.station] : [])),
+  );
+}

@@ -1,0 +1,124 @@
+import { defineStore } from "pinia";
+import { markRaw, ref, shallowRef } from "vue";
+
+import { fetchForecast, fetchObservations, fetchStation, fetchStations, liveUrl } from "../api/rest";
+import type { ServerFrame, Subscription } from "../api/types";
+import { type ConnectionState, LiveConnection } from "./connection";
+import {
+  applyFrames,
+  applyStations,
+  changeRecord,
+  HISTORY_MS,
+  mergeForecast,
+  mergeHistory,
+  type Network,
+  observedIn,
+  withStation,
+} from "./merge";
+
+/** A hidden tab gathers frames for this long before it merges them: nobody is looking. */
+const HIDDEN_FLUSH_MS = 2_000;
+
+function scheduleFlush(flush: () => void): void {
+  // Animation frames stop in hidden tabs, where the queue would grow without end.
+  if (document.hidden) setTimeout(flush, HIDDEN_FLUSH_MS);
+  else requestAnimationFrame(flush);
+}
+
+/**
+ * What the page knows about the network. Records are replaced, never changed in place, and the
+ * map is shallow: Vue has to watch one reference and not ten thousand observations.
+ */
+export const useLiveStore = defineStore("live", () => {
+  const network = shallowRef<Network>(markRaw(new Map()));
+  const connection = ref<ConnectionState>("connecting");
+  /** Stations heard from in the newest flush. */
+  const pulses = shallowRef<string[]>([]);
+  /** Counts losses of continuity: whoever keeps history must read it again. */
+  const gaps = ref(0);
+
+  let queue: ServerFrame[] = [];
+  let scheduled = false;
+
+  function flush(): void {
+    scheduled = false;
+    const frames = queue;
+    queue = [];
+    network.value = applyFrames(network.value, frames);
+    const observed = observedIn(frames);
+    if (observed.length > 0) pulses.value = observed;
+  }
+
+  function receive(frame: ServerFrame): void {
+    // A server that could not fill the gap says so, and follows with a snapshot, which holds
+    // only the newest observation.
+    if (frame.type === "recovered" && !frame.complete) gaps.value += 1;
+    queue.push(frame);
+    if (scheduled) return;
+    scheduled = true;
+    scheduleFlush(flush);
+  }
+
+  const client = new LiveConnection(liveUrl(), {
+    onFrame: receive,
+    onState: (state) => (connection.value = state),
+  });
+  window.addEventListener("online", () => client.retryNow());
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) client.retryNow();
+  });
+
+  /** Returns the way to let go of it again. */
+  function subscribe(subscription: Subscription): () => void {
+    client.start();
+    client.subscribe(subscription);
+    return () => client.unsubscribe(subscription.id);
+  }
+
+  async function loadStations(signal?: AbortSignal): Promise<void> {
+    network.value = applyStations(network.value, await fetchStations(signal));
+  }
+
+  async function loadStation(id: string, signal?: AbortSignal): Promise<void> {
+    const station = await fetchStation(id, signal);
+    network.value = changeRecord(network.value, id, (record) => withStation(record, station));
+  }
+
+  async function loadHistory(id: string, signal?: AbortSignal): Promise<void> {
+    // Opened before the question is asked, so what arrives live meanwhile is kept.
+    network.value = changeRecord(network.value, id, (r) => ({ ...r, history: r.history ?? [] }));
+    const to = new Date(Date.now() + 600_000);
+    const from = new Date(to.getTime() - HISTORY_MS / 2 - 2 * 3_600_000);
+    const read = await fetchObservations(id, from, to, signal);
+    network.value = changeRecord(network.value, id, (r) => ({
+      ...r,
+      history: mergeHistory(r.history ?? [], read),
+      latest: r.latest ?? read.at(-1) ?? null,
+    }));
+  }
+
+  async function loadForecast(id: string, signal?: AbortSignal): Promise<void> {
+    const read = await fetchForecast(id, signal);
+    network.value = changeRecord(network.value, id, (r) => ({
+      ...r,
+      forecast: mergeForecast(r.forecast, read),
+    }));
+  }
+
+  function closeHistory(id: string): void {
+    network.value = changeRecord(network.value, id, (r) => ({ ...r, history: null }));
+  }
+
+  return {
+    network,
+    connection,
+    pulses,
+    gaps,
+    subscribe,
+    loadStations,
+    loadStation,
+    loadHistory,
+    loadForecast,
+    closeHistory,
+  };
+});

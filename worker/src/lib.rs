@@ -1,0 +1,1 @@
+//! Group-reads observations, keeps station windows, runs the model, commits forecasts.
