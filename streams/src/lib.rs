@@ -1,1 +1,26 @@
-//! The Redis contract: keys, codec, connection, append, group read, commit, tail.
+//! The Redis contract of Weatherglass: which keys exist, what their bytes mean, and the few
+//! things that may be done to them.
+//!
+//! No type of the `redis` crate leaves this one.
+
+pub mod append;
+pub mod codec;
+pub mod commit;
+mod connection;
+mod error;
+pub mod group;
+pub mod keys;
+pub mod lease;
+pub mod query;
+pub mod server;
+pub mod tail;
+pub mod trim;
+
+pub use append::{Appender, Outcome};
+pub use codec::{Entry, Received};
+pub use commit::Batch;
+pub use connection::{Redis, RedisConfig};
+pub use error::Error;
+pub use group::{Delivery, GroupReader};
+pub use keys::{Keys, Partition, StreamId};
+pub use tail::{Log, Tail, Update};

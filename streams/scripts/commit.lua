@@ -1,0 +1,47 @@
+-- Commits one partition's batch: windows, forecasts and acknowledgements, all or nothing.
+--
+-- KEYS: 1 owner, 2 obs stream, 3 forecast stream, 4 newest hash, 5 latest hash, 6 dead stream,
+--       7.. window hashes
+-- ARGV: 1 the owner's lease token, 2 consumer group, then five counted lists:
+--       acknowledged stream IDs; window fields (key index, hour, bytes: empty deletes it);
+--       newest observations (station, bytes); forecasts (station, bytes);
+--       dead letters (id, reason, bytes)
+-- Returns the number acknowledged, -1 if another worker owns the partition, or 0 if the batch had
+-- been committed before; in both cases nothing is written.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return -1
+end
+local at = 3
+local function list(width, each)
+  local count = tonumber(ARGV[at])
+  at = at + 1
+  for _ = 1, count do
+    each(ARGV[at], ARGV[at + 1], ARGV[at + 2])
+    at = at + width
+  end
+end
+local acknowledged = 0
+list(1, function(id)
+  acknowledged = acknowledged + redis.call('XACK', KEYS[2], ARGV[2], id)
+end)
+if acknowledged == 0 then
+  return 0
+end
+list(3, function(key, hour, bytes)
+  if bytes == '' then
+    redis.call('HDEL', KEYS[tonumber(key)], hour)
+  else
+    redis.call('HSET', KEYS[tonumber(key)], hour, bytes)
+  end
+end)
+list(2, function(station, bytes)
+  redis.call('HSET', KEYS[4], station, bytes)
+end)
+list(2, function(station, bytes)
+  redis.call('XADD', KEYS[3], '*', 'v', bytes)
+  redis.call('HSET', KEYS[5], station, bytes)
+end)
+list(3, function(id, reason, bytes)
+  redis.call('XADD', KEYS[6], '*', 'id', id, 'reason', reason, 'v', bytes)
+end)
+return acknowledged

@@ -1,0 +1,174 @@
+//! Appending: how observations and station descriptions enter Redis.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use futures_util::future::join_all;
+use redis::Script;
+use weather::{Observation, Station, StationId};
+
+use crate::codec::{Entry, Received};
+use crate::connection::Redis;
+use crate::error::Error;
+use crate::keys::{Partition, StreamId};
+
+/// Observations per script call: long enough to amortise the call, short enough that Redis serves
+/// others in between.
+const CHUNK: usize = 256;
+/// How long a resent report is recognised here after the last one of its hour. The workers
+/// recognise it for as long as their windows reach.
+const SEEN_SECONDS: i64 = 6 * 3600;
+/// Stations remembered as registered before the memory is emptied and Redis asked again.
+const KNOWN_STATIONS: usize = 200_000;
+
+static APPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/append.lua")));
+
+/// What became of an observation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is in the stream, under this ID.
+    Accepted(StreamId),
+    /// The same report had been accepted before.
+    Duplicate,
+}
+
+/// Writes to the `obs` streams. Clones share the memory of known stations.
+#[derive(Clone)]
+pub struct Appender {
+    redis: Redis,
+    known: Arc<Mutex<HashSet<StationId>>>,
+}
+
+impl Appender {
+    /// An appender to `redis`.
+    #[must_use]
+    pub fn new(redis: Redis) -> Self {
+        Self { redis, known: Arc::default() }
+    }
+
+    /// Appends observations, in order per station, and answers in the order given once Redis has them.
+    ///
+    /// An observation of a station that nobody registered registers it without a position.
+    ///
+    /// # Errors
+    /// When any partition's write failed. What other partitions accepted stays accepted: sending
+    /// the same observations again is safe, they count as duplicates.
+    pub async fn append(&self, observations: &[Received]) -> Result<Vec<Outcome>, Error> {
+        let mut by_partition: BTreeMap<Partition, Vec<usize>> = BTreeMap::new();
+        for (index, received) in observations.iter().enumerate() {
+            let partition = self.redis.keys().partition_of(&received.observation.station);
+            by_partition.entry(partition).or_default().push(index);
+        }
+        let written = join_all(by_partition.iter().map(|(partition, indices)| async move {
+            let mut outcomes = Vec::with_capacity(indices.len());
+            for chunk in indices.chunks(CHUNK) {
+                outcomes.extend(self.append_chunk(*partition, chunk, observations).await?);
+            }
+            Ok::<_, Error>(outcomes)
+        }))
+        .await;
+        let mut outcomes = vec![Outcome::Duplicate; observations.len()];
+        for (indices, result) in by_partition.values().zip(written) {
+            for (index, outcome) in indices.iter().zip(result?) {
+                outcomes[*index] = outcome;
+            }
+        }
+        Ok(outcomes)
+    }
+
+    async fn append_chunk(
+        &self,
+        partition: Partition,
+        chunk: &[usize],
+        all: &[Received],
+    ) -> Result<Vec<Outcome>, Error> {
+        let keys = self.redis.keys();
+        let mut seen: BTreeMap<i64, usize> = BTreeMap::new();
+        let mut call = APPEND.prepare_invoke();
+        call.key(keys.obs(partition)).key(keys.stations(partition)).arg(SEEN_SECONDS);
+        let new = self.unknown(chunk.iter().map(|i| &all[*i].observation.station));
+        call.arg(new.len());
+        for station in &new {
+            call.arg(station.as_str()).arg(encode_station(&Station::unregistered(station.clone())));
+        }
+        for index in chunk {
+            let received = &all[*index];
+            let hour = received.observation.time.hour();
+            let next = seen.len() + 3;
+            let key_index = *seen.entry(hour).or_insert_with(|| {
+                call.key(keys.seen(partition, hour));
+                next
+            });
+            call.arg(key_index)
+                .arg(fingerprint(&received.observation))
+                .arg(Entry::Observation(received.clone()).encode());
+        }
+        let ids: Vec<String> = call.invoke_async(&mut self.redis.hot()).await?;
+        self.remember(new);
+        ids.iter()
+            .map(|id| match id.as_str() {
+                "" => Ok(Outcome::Duplicate),
+                id => id.parse().map(Outcome::Accepted).map_err(|e| Error::Data(format!("{e}"))),
+            })
+            .collect()
+    }
+
+    /// Registers a station, or describes it anew, and tells the readers of its partition.
+    ///
+    /// # Errors
+    /// When Redis did not take it; sending it again is safe.
+    pub async fn put_station(&self, station: &Station) -> Result<(), Error> {
+        let keys = self.redis.keys();
+        let partition = keys.partition_of(&station.id);
+        let mut connection = self.redis.pooled().await?;
+        redis::pipe()
+            .atomic()
+            .cmd("HSET")
+            .arg(keys.stations(partition))
+            .arg(station.id.as_str())
+            .arg(encode_station(station))
+            .ignore()
+            .cmd("XADD")
+            .arg(keys.obs(partition))
+            .arg("*")
+            .arg(crate::keys::FIELD)
+            .arg(Entry::Station(station.clone()).encode())
+            .ignore()
+            .query_async::<()>(&mut *connection)
+            .await?;
+        Ok(())
+    }
+
+    fn unknown<'a>(&self, stations: impl Iterator<Item = &'a StationId>) -> Vec<StationId> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut new: Vec<StationId> = stations.filter(|s| !known.contains(*s)).cloned().collect();
+        new.sort_unstable();
+        new.dedup();
+        new
+    }
+
+    fn remember(&self, stations: Vec<StationId>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() + stations.len() > KNOWN_STATIONS {
+            known.clear();
+        }
+        known.extend(stations);
+    }
+}
+
+/// The bytes of a description in the stations hash: those of its stream entry.
+pub(crate) fn encode_station(station: &Station) -> Vec<u8> {
+    Entry::Station(station.clone()).encode()
+}
+
+/// Station, second of the hour, and the values bit for bit.
+fn fingerprint(observation: &Observation) -> Vec<u8> {
+    let mut member = observation.station.as_str().as_bytes().to_vec();
+    member.push(b'@');
+    member.extend_from_slice(&(observation.time.unix().rem_euclid(3600) as u16).to_le_bytes());
+    for (variable, value) in observation.values.iter() {
+        member.push(variable as u8);
+        member.extend_from_slice(&value.to_le_bytes());
+    }
+    member
+}

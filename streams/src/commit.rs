@@ -1,0 +1,105 @@
+//! The atomic end of a batch.
+
+use std::sync::LazyLock;
+
+use redis::Script;
+use weather::StationId;
+
+use crate::connection::Redis;
+use crate::error::Error;
+use crate::keys::{GROUP, Partition, StreamId};
+use crate::lease::Lease;
+
+static COMMIT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/commit.lua")));
+
+/// An hour of a station's window to be written; empty bytes delete it.
+#[derive(Clone, Debug)]
+pub struct WindowField {
+    /// Whose window.
+    pub station: StationId,
+    /// Hour since 1970.
+    pub hour: i64,
+    /// As [`weather::Window::pack_hour`] writes it.
+    pub bytes: Vec<u8>,
+}
+
+/// An entry that could not be processed, moved whole.
+#[derive(Clone, Debug)]
+pub struct DeadLetter {
+    /// Where it stood.
+    pub id: StreamId,
+    /// Why: `malformed`, `newer_version`, `deliveries`, ...
+    pub reason: String,
+    /// What it was.
+    pub bytes: Vec<u8>,
+}
+
+/// Everything that one batch of a partition does. Acknowledging is part of it, so that a forecast
+/// exists if and only if its observation is acknowledged.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// The entries dealt with.
+    pub acknowledged: Vec<StreamId>,
+    /// Changed hours of windows.
+    pub windows: Vec<WindowField>,
+    /// Newest observation of a station, as its stream entry's bytes.
+    pub newest: Vec<(StationId, Vec<u8>)>,
+    /// Forecasts, as [`crate::codec::encode_forecast`] writes them.
+    pub forecasts: Vec<(StationId, Vec<u8>)>,
+    /// Entries that are given up.
+    pub dead: Vec<DeadLetter>,
+}
+
+/// What a commit did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// All of it, with this many entries acknowledged.
+    Done(usize),
+    /// Nothing: an earlier try had already done it.
+    Repeated,
+}
+
+impl Redis {
+    /// Commits a batch under a lease: all of it or nothing.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] when the lease is no longer held: nothing was written. After
+    /// [`Error::Unavailable`] the batch may or may not have been written: read again what is pending.
+    pub async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<Committed, Error> {
+        let keys = self.keys();
+        let p: Partition = lease.partition;
+        let mut call = COMMIT.prepare_invoke();
+        for key in [keys.owner(p), keys.obs(p), keys.forecast(p), keys.newest(p), keys.latest(p), keys.dead(p)] {
+            call.key(key);
+        }
+        call.arg(&lease.token).arg(GROUP).arg(batch.acknowledged.len());
+        for id in &batch.acknowledged {
+            call.arg(id.to_string());
+        }
+        call.arg(batch.windows.len());
+        let mut windows = std::collections::HashMap::new();
+        for field in &batch.windows {
+            let next = windows.len() + 7;
+            let index = *windows.entry(&field.station).or_insert_with(|| {
+                call.key(keys.window(p, &field.station));
+                next
+            });
+            call.arg(index).arg(field.hour).arg(&field.bytes);
+        }
+        for list in [&batch.newest, &batch.forecasts] {
+            call.arg(list.len());
+            for (station, bytes) in list {
+                call.arg(station.as_str()).arg(bytes);
+            }
+        }
+        call.arg(batch.dead.len());
+        for letter in &batch.dead {
+            call.arg(letter.id.to_string()).arg(&letter.reason).arg(&letter.bytes);
+        }
+        match call.invoke_async::<i64>(&mut self.hot()).await? {
+            -1 => Err(Error::Fenced(p)),
+            0 => Ok(Committed::Repeated),
+            count => Ok(Committed::Done(usize::try_from(count).unwrap_or_default())),
+        }
+    }
+}

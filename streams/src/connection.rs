@@ -1,0 +1,187 @@
+//! Reaching Redis: settings, the pool, the hot connection, and connections of one's own.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bb8_redis::{RedisConnectionManager, bb8};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo};
+
+use crate::error::Error;
+use crate::keys::{DEFAULT_PARTITIONS, Keys};
+
+/// How long a command on a shared connection may take.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Connections for occasional commands.
+const POOL_SIZE: u32 = 8;
+
+/// Where Redis is. Every setting is a flag and an environment variable.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Redis")]
+pub struct RedisConfig {
+    /// Host name or address.
+    #[arg(long, env = "REDIS_HOST", default_value = "127.0.0.1")]
+    pub redis_host: String,
+    /// TCP port.
+    #[arg(long, env = "REDIS_PORT", default_value_t = 6381)]
+    pub redis_port: u16,
+    /// Database number.
+    #[arg(long, env = "REDIS_DB", default_value_t = 0)]
+    pub redis_db: i64,
+    /// ACL user name.
+    #[arg(long, env = "REDIS_USERNAME")]
+    pub redis_username: Option<String>,
+    /// Password; prefer the file.
+    #[arg(long, env = "REDIS_PASSWORD", hide_env_values = true)]
+    pub redis_password: Option<String>,
+    /// File that holds the password.
+    #[arg(long, env = "REDIS_PASSWORD_FILE")]
+    pub redis_password_file: Option<PathBuf>,
+    /// redis:// or rediss:// URL, instead of all the above.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    pub redis_url: Option<String>,
+    /// What every key begins with.
+    #[arg(long, env = "WEATHERGLASS_KEY_PREFIX", default_value = "wg")]
+    pub key_prefix: String,
+    /// Number of partitions of a Redis that holds none yet; otherwise it must be what Redis holds.
+    #[arg(long, env = "WEATHERGLASS_PARTITIONS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub partitions: Option<u16>,
+}
+
+impl Default for RedisConfig {
+    fn default() -> Self {
+        Self {
+            redis_host: "127.0.0.1".to_owned(),
+            redis_port: 6381,
+            redis_db: 0,
+            redis_username: None,
+            redis_password: None,
+            redis_password_file: None,
+            redis_url: None,
+            key_prefix: "wg".to_owned(),
+            partitions: None,
+        }
+    }
+}
+
+impl RedisConfig {
+    /// The address as people read it, without secrets.
+    #[must_use]
+    pub fn address(&self) -> String {
+        match &self.redis_url {
+            Some(url) => url.rsplit('@').next().unwrap_or_default().trim_start_matches("redis://").to_owned(),
+            None => format!("{}:{}", self.redis_host, self.redis_port),
+        }
+    }
+
+    fn client(&self) -> Result<Client, Error> {
+        let info = match &self.redis_url {
+            Some(url) if url.starts_with("redis+cluster://") => {
+                return Err(Error::Refused(
+                    "REDIS_URL: redis+cluster:// is not supported yet, use redis:// or rediss://".into(),
+                ));
+            }
+            Some(url) => url.as_str().into_connection_info().map_err(|e| Error::Refused(format!("REDIS_URL: {e}")))?,
+            None => {
+                let address = (self.redis_host.as_str(), self.redis_port).into_connection_info()?;
+                let mut settings = redis::RedisConnectionInfo::default().set_db(self.redis_db);
+                if let Some(user) = &self.redis_username {
+                    settings = settings.set_username(user);
+                }
+                if let Some(password) = self.password()? {
+                    settings = settings.set_password(password);
+                }
+                address.set_redis_settings(settings)
+            }
+        };
+        Ok(Client::open(info)?)
+    }
+
+    fn password(&self) -> Result<Option<String>, Error> {
+        let Some(file) = &self.redis_password_file else { return Ok(self.redis_password.clone()) };
+        let text = std::fs::read_to_string(file)
+            .map_err(|e| Error::Refused(format!("REDIS_PASSWORD_FILE {}: {e}", file.display())))?;
+        Ok(Some(text.trim_end().to_owned()))
+    }
+}
+
+/// A Redis that holds, or has just been given, a Weatherglass deployment.
+#[derive(Clone)]
+pub struct Redis {
+    client: Client,
+    pool: bb8::Pool<RedisConnectionManager>,
+    hot: ConnectionManager,
+    keys: Keys,
+}
+
+impl Redis {
+    /// Connects, settles the number of partitions, and opens the pool.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when nobody answers, [`Error::Refused`] when the credentials are
+    /// wrong, [`Error::Partitions`] when this Redis was set up with another number.
+    pub async fn connect(config: &RedisConfig) -> Result<Self, Error> {
+        let client = config.client()?;
+        let settings = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT))
+            .set_number_of_retries(1)
+            .set_max_delay(Duration::from_secs(2));
+        let mut hot = ConnectionManager::new_with_config(client.clone(), settings).await?;
+        let partitions = settle_partitions(&mut hot, config).await?;
+        let manager = RedisConnectionManager::new(client.get_connection_info().clone())?;
+        let pool = bb8::Pool::builder().max_size(POOL_SIZE).connection_timeout(CONNECT_TIMEOUT).build(manager).await?;
+        Ok(Self { client, pool, hot, keys: Keys::new(&config.key_prefix, partitions) })
+    }
+
+    /// The names of its keys.
+    #[must_use]
+    pub const fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// A connection for an occasional command.
+    pub(crate) async fn pooled(&self) -> Result<bb8::PooledConnection<'_, RedisConnectionManager>, Error> {
+        self.pool.get().await.map_err(|error| match error {
+            bb8::RunError::User(error) => error.into(),
+            bb8::RunError::TimedOut => Error::Unavailable("no connection within 3 s".into()),
+        })
+    }
+
+    /// The connection that everybody's short commands are pipelined on. It reconnects by itself.
+    pub(crate) fn hot(&self) -> ConnectionManager {
+        self.hot.clone()
+    }
+
+    /// A connection of one's own, without a response timeout, for reads that block.
+    ///
+    /// A blocking read on a shared connection holds up everyone on it, and one with a response
+    /// timeout loses the entry that arrives just after it gave up.
+    pub(crate) async fn dedicated(&self) -> Result<MultiplexedConnection, Error> {
+        let settings =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(None);
+        Ok(self.client.get_multiplexed_async_connection_with_config(&settings).await?)
+    }
+
+    /// Whether Redis answers now.
+    ///
+    /// # Errors
+    /// Whatever stands in the way.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let mut connection = self.pooled().await?;
+        Ok(redis::cmd("PING").query_async(&mut *connection).await?)
+    }
+}
+
+async fn settle_partitions(connection: &mut ConnectionManager, config: &RedisConfig) -> Result<u16, Error> {
+    let key = Keys::new(&config.key_prefix, 1).partition_count();
+    let wanted = config.partitions.unwrap_or(DEFAULT_PARTITIONS);
+    let (_, stored): (Option<()>, u16) =
+        redis::pipe().cmd("SET").arg(&key).arg(wanted).arg("NX").cmd("GET").arg(&key).query_async(connection).await?;
+    match config.partitions {
+        Some(configured) if configured != stored => Err(Error::Partitions { stored, configured }),
+        _ => Ok(stored),
+    }
+}

@@ -1,0 +1,177 @@
+//! Looking things up: windows, stations, newest observations, latest forecasts, lag.
+
+use std::collections::HashMap;
+
+use weather::{Forecast, Station, StationId, Window};
+
+use crate::codec::{Entry, Received, decode_forecast};
+use crate::connection::Redis;
+use crate::error::Error;
+use crate::keys::{FIELD, GROUP, Partition, StreamId};
+
+/// Everything a reader needs of a partition before it follows its streams.
+#[derive(Debug, Default)]
+pub struct PartitionState {
+    /// Registered stations.
+    pub stations: Vec<Station>,
+    /// Each station's newest observation.
+    pub newest: Vec<Received>,
+    /// Each station's latest forecast.
+    pub latest: Vec<Forecast>,
+    /// Values that this release can't read; they are left out.
+    pub unreadable: usize,
+}
+
+/// How far behind the workers are with a partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Entries in the stream.
+    pub length: u64,
+    /// Entries handed out and not yet acknowledged.
+    pub pending: u64,
+    /// The oldest entry that is not acknowledged.
+    pub oldest: Option<StreamId>,
+}
+
+impl Redis {
+    /// The windows of these stations, in order; a station never heard has an empty one.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when a window was written by a newer release or is damaged.
+    pub async fn windows(&self, stations: &[StationId]) -> Result<Vec<Window>, Error> {
+        let mut pipe = redis::pipe();
+        for station in stations {
+            pipe.cmd("HGETALL").arg(self.keys().window(self.keys().partition_of(station), station));
+        }
+        let fields: Vec<HashMap<i64, Vec<u8>>> = pipe.query_async(&mut self.hot()).await?;
+        stations.iter().zip(fields).map(|(station, fields)| window(station, fields)).collect()
+    }
+
+    /// The descriptions of these stations, in order; a station nobody registered has none.
+    ///
+    /// # Errors
+    /// When Redis can't say, or a description is unreadable.
+    pub async fn stations(&self, stations: &[StationId]) -> Result<Vec<Option<Station>>, Error> {
+        let mut pipe = redis::pipe();
+        for station in stations {
+            pipe.cmd("HGET").arg(self.keys().stations(self.keys().partition_of(station))).arg(station.as_str());
+        }
+        let found: Vec<Option<Vec<u8>>> = pipe.query_async(&mut self.hot()).await?;
+        found
+            .into_iter()
+            .map(|bytes| match bytes.map(|b| Entry::decode(&b)) {
+                None => Ok(None),
+                Some(Ok(Entry::Station(station))) => Ok(Some(station)),
+                Some(Ok(_)) => Err(Error::Data("an observation where a station should be".into())),
+                Some(Err(error)) => Err(Error::Data(error.to_string())),
+            })
+            .collect()
+    }
+
+    /// A partition's stations with their newest observations and latest forecasts.
+    ///
+    /// # Errors
+    /// When Redis can't say.
+    pub async fn partition_state(&self, partition: Partition) -> Result<PartitionState, Error> {
+        let keys = self.keys();
+        let mut connection = self.pooled().await?;
+        let (stations, newest, latest): (Vec<Vec<u8>>, Vec<Vec<u8>>, Vec<Vec<u8>>) = redis::pipe()
+            .cmd("HVALS")
+            .arg(keys.stations(partition))
+            .cmd("HVALS")
+            .arg(keys.newest(partition))
+            .cmd("HVALS")
+            .arg(keys.latest(partition))
+            .query_async(&mut *connection)
+            .await?;
+        let mut state = PartitionState::default();
+        for bytes in stations.iter().chain(&newest) {
+            match Entry::decode(bytes) {
+                Ok(Entry::Station(station)) => state.stations.push(station),
+                Ok(Entry::Observation(received)) => state.newest.push(received),
+                Err(_) => state.unreadable += 1,
+            }
+        }
+        for bytes in &latest {
+            match decode_forecast(bytes) {
+                Ok(forecast) => state.latest.push(forecast),
+                Err(_) => state.unreadable += 1,
+            }
+        }
+        Ok(state)
+    }
+
+    /// How far behind the workers are with a partition.
+    ///
+    /// # Errors
+    /// When Redis can't say.
+    pub async fn backlog(&self, partition: Partition) -> Result<Backlog, Error> {
+        let key = self.keys().obs(partition);
+        let mut connection = self.pooled().await?;
+        let length: u64 = redis::cmd("XLEN").arg(&key).query_async(&mut *connection).await?;
+        let groups: redis::RedisResult<redis::streams::StreamInfoGroupsReply> =
+            redis::cmd("XINFO").arg("GROUPS").arg(&key).query_async(&mut *connection).await;
+        let Some(group) = groups.ok().and_then(|g| g.groups.into_iter().find(|g| g.name == GROUP)) else {
+            let oldest = self.first_after(partition, None).await?;
+            return Ok(Backlog { length, pending: 0, oldest });
+        };
+        let pending: redis::streams::StreamPendingReply =
+            redis::cmd("XPENDING").arg(&key).arg(GROUP).query_async(&mut *connection).await?;
+        let oldest = match pending {
+            redis::streams::StreamPendingReply::Data(data) => parse(&data.start_id)?,
+            _ => {
+                let delivered = group.last_delivered_id.parse().map_err(|e| Error::Data(format!("{e}")))?;
+                self.first_after(partition, Some(delivered)).await?
+            }
+        };
+        Ok(Backlog { length, pending: group.pending as u64, oldest })
+    }
+
+    /// The first entry of a partition's `obs` stream after an ID.
+    async fn first_after(&self, partition: Partition, after: Option<StreamId>) -> Result<Option<StreamId>, Error> {
+        let from = after.map_or_else(|| "-".to_owned(), |id| format!("({id}"));
+        let reply: redis::streams::StreamRangeReply = redis::cmd("XRANGE")
+            .arg(self.keys().obs(partition))
+            .arg(from)
+            .arg("+")
+            .arg("COUNT")
+            .arg(1)
+            .query_async(&mut self.hot())
+            .await?;
+        reply.ids.first().map_or(Ok(None), |entry| parse(&entry.id))
+    }
+
+    /// The entries of a partition's dead-letter stream: their old ID, reason and bytes.
+    ///
+    /// # Errors
+    /// When Redis can't say.
+    pub async fn dead_letters(&self, partition: Partition) -> Result<Vec<(StreamId, String, Vec<u8>)>, Error> {
+        let reply: redis::streams::StreamRangeReply = redis::cmd("XRANGE")
+            .arg(self.keys().dead(partition))
+            .arg("-")
+            .arg("+")
+            .query_async(&mut self.hot())
+            .await?;
+        reply
+            .ids
+            .iter()
+            .map(|entry| {
+                let id: String = entry.get("id").unwrap_or_default();
+                let id = id.parse().map_err(|e| Error::Data(format!("{e}")))?;
+                Ok((id, entry.get("reason").unwrap_or_default(), entry.get(FIELD).unwrap_or_default()))
+            })
+            .collect()
+    }
+}
+
+fn parse(id: &str) -> Result<Option<StreamId>, Error> {
+    id.parse().map(Some).map_err(|e| Error::Data(format!("{e}")))
+}
+
+fn window(station: &StationId, fields: HashMap<i64, Vec<u8>>) -> Result<Window, Error> {
+    let mut window = Window::default();
+    for (hour, bytes) in fields {
+        window.unpack_hour(hour, &bytes).map_err(|e| Error::Data(format!("window of {station}, hour {hour}: {e}")))?;
+    }
+    Ok(window)
+}

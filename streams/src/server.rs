@@ -1,0 +1,174 @@
+//! A redis-server of one's own: the demo's, kept in a folder, and the tests', thrown away.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::connection::RedisConfig;
+
+/// How long redis-server may take to answer; loading a long append-only file takes a while.
+const START: Duration = Duration::from_secs(60);
+/// How long it may take to write its data and leave.
+const STOP: Duration = Duration::from_secs(20);
+
+/// Why there is no redis-server.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// It is not installed.
+    #[error("redis-server is not installed: run `make setup`, or name a running Redis with REDIS_HOST and REDIS_PORT")]
+    Missing,
+    /// Something else has the port.
+    #[error("port {0} is in use: stop what listens there, or choose another with REDIS_PORT")]
+    PortInUse(u16),
+    /// It started and left again.
+    #[error("redis-server stopped at once: {0}")]
+    Exited(String),
+    /// It runs and does not answer.
+    #[error("redis-server on port {0} did not answer within 60 s")]
+    Silent(u16),
+    /// The system said no.
+    #[error("redis-server: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// A running redis-server, stopped when dropped.
+pub struct RedisServer {
+    child: Option<Child>,
+    port: u16,
+    dir: PathBuf,
+    // Dropped last: the server writes into it until it has stopped.
+    _throw_away: Option<tempfile::TempDir>,
+}
+
+impl RedisServer {
+    /// Starts one on `port` that keeps an append-only file in `dir`, flushed every second.
+    ///
+    /// # Errors
+    /// [`ServerError`], each a line that names the fix.
+    pub fn persistent(port: u16, dir: &Path) -> Result<Self, ServerError> {
+        std::fs::create_dir_all(dir)?;
+        Self::start(port, dir.to_owned(), None)
+    }
+
+    /// Starts one on a free port in a folder that is removed afterwards, for a test.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn temporary() -> Result<Self, ServerError> {
+        let dir = tempfile::tempdir()?;
+        let port = free_port()?;
+        Self::start(port, dir.path().to_owned(), Some(dir))
+    }
+
+    fn start(port: u16, dir: PathBuf, throw_away: Option<tempfile::TempDir>) -> Result<Self, ServerError> {
+        if TcpListener::bind(("127.0.0.1", port)).is_err() {
+            return Err(ServerError::PortInUse(port));
+        }
+        let mut server = Self { child: None, port, dir, _throw_away: throw_away };
+        server.spawn()?;
+        Ok(server)
+    }
+
+    fn spawn(&mut self) -> Result<(), ServerError> {
+        let log = self.dir.join("redis.log");
+        let mut command = Command::new("redis-server");
+        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"]);
+        command.args(["--maxmemory-policy", "noeviction", "--daemonize", "no"]);
+        command.arg("--dir").arg(&self.dir).arg("--logfile").arg(&log);
+        // Ctrl-C in a terminal goes to the whole process group; Redis must outlive our draining.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        self.child = Some(child.map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => ServerError::Missing,
+            _ => ServerError::System(error),
+        })?);
+        self.wait_until_ready(&log)
+    }
+
+    fn wait_until_ready(&mut self, log: &Path) -> Result<(), ServerError> {
+        let deadline = Instant::now() + START;
+        while Instant::now() < deadline {
+            if let Some(child) = &mut self.child
+                && child.try_wait()?.is_some()
+            {
+                let text = std::fs::read_to_string(log).unwrap_or_default();
+                return Err(ServerError::Exited(text.lines().last().unwrap_or_default().to_owned()));
+            }
+            if ping(self.port) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Err(ServerError::Silent(self.port))
+    }
+
+    /// The port it listens on.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Settings that reach it.
+    #[must_use]
+    pub fn config(&self) -> RedisConfig {
+        RedisConfig { redis_port: self.port, ..RedisConfig::default() }
+    }
+
+    /// Kills it without warning, as a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts it again on the same port and data after [`RedisServer::kill`].
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn restart(&mut self) -> Result<(), ServerError> {
+        self.spawn()
+    }
+
+    /// Asks it to write its data and leave, and waits until it has.
+    fn shutdown(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        let _ = say(self.port, b"SHUTDOWN\r\n");
+        let deadline = Instant::now() + STOP;
+        while Instant::now() < deadline {
+            if matches!(child.try_wait(), Ok(Some(_)) | Err(_)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        if self._throw_away.is_some() { self.kill() } else { self.shutdown() }
+    }
+}
+
+fn free_port() -> Result<u16, std::io::Error> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// One inline command on a plain socket: no runtime is needed to start or stop a server.
+fn say(port: u16, command: &[u8]) -> std::io::Result<Vec<u8>> {
+    use std::io::{Read, Write};
+    let mut socket = std::net::TcpStream::connect(("127.0.0.1", port))?;
+    socket.set_read_timeout(Some(Duration::from_secs(1)))?;
+    socket.write_all(command)?;
+    let mut answer = [0; 64];
+    let read = socket.read(&mut answer)?;
+    Ok(answer[..read].to_vec())
+}
+
+fn ping(port: u16) -> bool {
+    say(port, b"PING\r\n").is_ok_and(|answer| answer.starts_with(b"+PONG"))
+}

@@ -1,0 +1,211 @@
+//! Tailing: following every stream from a position, as the api does.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::streams::{StreamRangeReply, StreamReadReply};
+use weather::Forecast;
+
+use crate::codec::{DecodeError, Entry, decode_forecast};
+use crate::connection::Redis;
+use crate::error::Error;
+use crate::keys::{FIELD, Partition, StreamId};
+
+/// Which of a partition's two streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Log {
+    /// Observations and station descriptions.
+    Observations,
+    /// Forecasts.
+    Forecasts,
+}
+
+/// What an entry says.
+#[derive(Clone, Debug)]
+pub enum Payload {
+    /// Of an `obs` stream.
+    Entry(Entry),
+    /// Of a `forecast` stream.
+    Forecast(Box<Forecast>),
+}
+
+/// One new entry.
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// From which partition.
+    pub partition: Partition,
+    /// From which of its streams.
+    pub log: Log,
+    /// Its stream ID.
+    pub id: StreamId,
+    /// What it says, or why it can't be read.
+    pub payload: Result<Payload, DecodeError>,
+}
+
+/// What one read brought, in order of arrival.
+#[derive(Debug, Default)]
+pub struct Updates {
+    /// The new entries, by time of arrival.
+    pub updates: Vec<Update>,
+    /// Every entry that arrived before this millisecond has been handed out, whatever its stream.
+    pub complete_to: u64,
+}
+
+/// Entries of one stream per read.
+const COUNT: usize = 1000;
+
+/// Follows both streams of every partition, on a connection of its own.
+pub struct Tail {
+    redis: Redis,
+    connection: MultiplexedConnection,
+    streams: Vec<(Partition, Log, String)>,
+    positions: HashMap<String, StreamId>,
+}
+
+impl Tail {
+    /// A tail that begins at the present end of every stream.
+    ///
+    /// What is looked up after this call (see [`Redis::partition_state`]) and what the tail then
+    /// brings have no gap between them; an entry may be in both.
+    ///
+    /// # Errors
+    /// When Redis can't be reached.
+    pub async fn from_end(redis: Redis) -> Result<Self, Error> {
+        let connection = redis.dedicated().await?;
+        let mut streams = Vec::new();
+        for partition in 0..redis.keys().partitions() {
+            streams.push((partition, Log::Observations, redis.keys().obs(partition)));
+            streams.push((partition, Log::Forecasts, redis.keys().forecast(partition)));
+        }
+        let mut pipe = redis::pipe();
+        for (_, _, key) in &streams {
+            pipe.cmd("XREVRANGE").arg(key).arg("+").arg("-").arg("COUNT").arg(1);
+        }
+        let newest: Vec<StreamRangeReply> = pipe.query_async(&mut redis.hot()).await?;
+        let mut positions = HashMap::new();
+        for ((_, _, key), reply) in streams.iter().zip(newest) {
+            let id = reply.ids.first().map_or(Ok(StreamId::default()), |entry| entry.id.parse());
+            positions.insert(key.clone(), id.map_err(|e| Error::Data(format!("{e}")))?);
+        }
+        Ok(Self { redis, connection, streams, positions })
+    }
+
+    /// The newest position of all streams, in milliseconds of arrival.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.positions.values().map(|id| id.milliseconds).max().unwrap_or_default()
+    }
+
+    /// Waits up to `block` for new entries.
+    ///
+    /// # Errors
+    /// When the connection failed; [`Tail::reconnect`] goes on where it stopped.
+    pub async fn next(&mut self, block: Duration) -> Result<Updates, Error> {
+        let mut command = redis::cmd("XREAD");
+        command.arg("COUNT").arg(COUNT).arg("BLOCK").arg(u64::try_from(block.as_millis()).unwrap_or(u64::MAX));
+        command.arg("STREAMS");
+        for (_, _, key) in &self.streams {
+            command.arg(key);
+        }
+        for (_, _, key) in &self.streams {
+            command.arg(self.positions.get(key).copied().unwrap_or_default().to_string());
+        }
+        let reply: Option<StreamReadReply> = command.query_async(&mut self.connection).await?;
+        let mut found = Updates::default();
+        let mut truncated: Option<u64> = None;
+        for stream in reply.map(|r| r.keys).unwrap_or_default() {
+            let Some((partition, log, key)) = self.streams.iter().find(|(_, _, key)| *key == stream.key) else {
+                continue;
+            };
+            for entry in &stream.ids {
+                let bytes: Vec<u8> = entry.get(FIELD).unwrap_or_default();
+                found.updates.push(update(*partition, *log, &entry.id, &bytes)?);
+            }
+            let Some(last) = found.updates.last().map(|u| u.id) else { continue };
+            self.positions.insert(key.clone(), last);
+            if stream.ids.len() >= COUNT {
+                truncated = Some(truncated.map_or(last.milliseconds, |t| t.min(last.milliseconds)));
+            }
+        }
+        found.updates.sort_by_key(|u| u.id);
+        found.complete_to = truncated.unwrap_or_else(|| self.position());
+        Ok(found)
+    }
+
+    /// Opens a new connection after one failed; positions are kept.
+    ///
+    /// # Errors
+    /// When Redis can't be reached.
+    pub async fn reconnect(&mut self) -> Result<(), Error> {
+        self.connection = self.redis.dedicated().await?;
+        Ok(())
+    }
+}
+
+fn update(partition: Partition, log: Log, id: &str, bytes: &[u8]) -> Result<Update, Error> {
+    let payload = match log {
+        Log::Observations => Entry::decode(bytes).map(Payload::Entry),
+        Log::Forecasts => decode_forecast(bytes).map(|f| Payload::Forecast(Box::new(f))),
+    };
+    Ok(Update { partition, log, id: id.parse().map_err(|e| Error::Data(format!("{e}")))?, payload })
+}
+
+/// What Redis still holds of the past of some partitions.
+#[derive(Debug)]
+pub struct Past {
+    /// Entries by time of arrival.
+    pub updates: Vec<Update>,
+    /// Whether nothing between the asked time and now is missing.
+    pub complete: bool,
+}
+
+impl Redis {
+    /// Every entry of these partitions that arrived at or after `milliseconds`, at most `limit` of
+    /// each stream; more, or a stream that has been trimmed past that time, makes it incomplete.
+    ///
+    /// # Errors
+    /// When Redis can't say.
+    pub async fn since(&self, partitions: &[Partition], milliseconds: u64, limit: usize) -> Result<Past, Error> {
+        let mut past = Past { updates: Vec::new(), complete: true };
+        for &partition in partitions {
+            for log in [Log::Observations, Log::Forecasts] {
+                let key = match log {
+                    Log::Observations => self.keys().obs(partition),
+                    Log::Forecasts => self.keys().forecast(partition),
+                };
+                let reply: StreamRangeReply = redis::cmd("XRANGE")
+                    .arg(&key)
+                    .arg(milliseconds)
+                    .arg("+")
+                    .arg("COUNT")
+                    .arg(limit + 1)
+                    .query_async(&mut self.hot())
+                    .await?;
+                past.complete &= reply.ids.len() <= limit && !self.trimmed_past(&key, milliseconds).await?;
+                for entry in reply.ids.iter().take(limit) {
+                    let bytes: Vec<u8> = entry.get(FIELD).unwrap_or_default();
+                    past.updates.push(update(partition, log, &entry.id, &bytes)?);
+                }
+            }
+        }
+        past.updates.sort_by_key(|u| u.id);
+        Ok(past)
+    }
+
+    /// Whether entries that arrived at or after `milliseconds` have been trimmed away.
+    async fn trimmed_past(&self, key: &str, milliseconds: u64) -> Result<bool, Error> {
+        let exists: bool = redis::cmd("EXISTS").arg(key).query_async(&mut self.hot()).await?;
+        if !exists {
+            return Ok(false);
+        }
+        let info: HashMap<String, redis::Value> =
+            redis::cmd("XINFO").arg("STREAM").arg(key).query_async(&mut self.hot()).await?;
+        let deleted: Option<String> = match info.get("max-deleted-entry-id") {
+            Some(value) => redis::from_redis_value_ref(value).ok(),
+            None => None,
+        };
+        let deleted: StreamId = deleted.and_then(|id| id.parse().ok()).unwrap_or_default();
+        Ok(deleted.milliseconds >= milliseconds)
+    }
+}

@@ -1,0 +1,192 @@
+//! The Redis contract against a real redis-server.
+
+use std::time::Duration;
+
+use streams::commit::{Batch, Committed, WindowField};
+use streams::server::RedisServer;
+use streams::tail::Payload;
+use streams::{Appender, Entry, Error, GroupReader, Outcome, Received, Redis, Tail};
+use weather::{Flags, Observation, Station, StationId, Time, Variable};
+
+async fn start() -> (RedisServer, Redis) {
+    let server = RedisServer::temporary().unwrap();
+    let redis = Redis::connect(&server.config()).await.unwrap();
+    (server, redis)
+}
+
+fn id(text: &str) -> StationId {
+    StationId::new(text).unwrap()
+}
+
+fn received(station: &str, time: i64, temperature: f32) -> Received {
+    let values = [(Variable::Temperature, temperature)].into_iter().collect();
+    let observation = Observation { station: id(station), time: Time::from_unix(time), values, source: None };
+    Received { observation, flags: Flags::default(), received: 1 }
+}
+
+#[tokio::test]
+async fn partitions_are_fixed_at_first_start() {
+    let server = RedisServer::temporary().unwrap();
+    let mut config = server.config();
+    config.partitions = Some(4);
+    assert_eq!(Redis::connect(&config).await.unwrap().keys().partitions(), 4);
+    config.partitions = None;
+    assert_eq!(Redis::connect(&config).await.unwrap().keys().partitions(), 4);
+    config.partitions = Some(8);
+    let refused = Redis::connect(&config).await.map(|_| ()).unwrap_err();
+    assert_eq!(refused, Error::Partitions { stored: 4, configured: 8 });
+}
+
+#[tokio::test]
+async fn an_absent_redis_is_unavailable() {
+    let config = streams::RedisConfig { redis_port: 1, ..Default::default() };
+    assert!(matches!(Redis::connect(&config).await, Err(Error::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn a_resent_report_is_a_duplicate_and_a_changed_one_is_not() {
+    let (_server, redis) = start().await;
+    let appender = Appender::new(redis.clone());
+    let batch: Vec<Received> = (0..1000).map(|n| received(&format!("S{}", n % 50), n * 60, 1.0)).collect();
+    let first = appender.append(&batch).await.unwrap();
+    assert!(first.iter().all(|o| matches!(o, Outcome::Accepted(_))));
+    assert_eq!(appender.append(&batch).await.unwrap(), vec![Outcome::Duplicate; 1000]);
+    // Another process has no memory of its own and must see the same.
+    let other = Appender::new(redis.clone());
+    assert_eq!(other.append(&batch[..1]).await.unwrap(), [Outcome::Duplicate]);
+    let corrected = received("S0", 0, 1.5);
+    assert!(matches!(appender.append(&[corrected]).await.unwrap()[..], [Outcome::Accepted(_)]));
+    let mut stations = 0;
+    for partition in 0..redis.keys().partitions() {
+        stations += redis.partition_state(partition).await.unwrap().stations.len();
+    }
+    assert_eq!(stations, 50);
+}
+
+#[tokio::test]
+async fn what_is_not_acknowledged_is_handed_out_again() {
+    let (_server, redis) = start().await;
+    let appender = Appender::new(redis.clone());
+    appender.append(&[received("A", 0, 1.0), received("A", 60, 2.0)]).await.unwrap();
+    let partition = redis.keys().partition_of(&id("A"));
+    let mut reader = GroupReader::open(redis.clone(), "one").await.unwrap();
+    reader.ensure_group(partition).await.unwrap();
+    reader.ensure_group(partition).await.unwrap();
+    let read = reader.read(&[partition], 10, Duration::from_millis(10)).await.unwrap();
+    assert_eq!(read.len(), 2);
+    assert!(reader.read(&[partition], 10, Duration::from_millis(10)).await.unwrap().is_empty());
+
+    let successor = GroupReader::open(redis.clone(), "two").await.unwrap();
+    let claimed = successor.claim_pending(partition).await.unwrap();
+    assert_eq!(claimed.iter().map(|d| d.id).collect::<Vec<_>>(), read.iter().map(|d| d.id).collect::<Vec<_>>());
+    assert!(claimed.iter().all(|d| d.deliveries == 2));
+    assert_eq!(redis.backlog(partition).await.unwrap().oldest, Some(read[0].id));
+
+    let lease = redis.acquire(partition, "two", Duration::from_secs(5)).await.unwrap().unwrap();
+    let batch = Batch { acknowledged: vec![read[0].id, read[1].id], ..Batch::default() };
+    assert_eq!(redis.commit(&lease, &batch).await.unwrap(), Committed::Done(2));
+    assert!(successor.claim_pending(partition).await.unwrap().is_empty());
+    assert_eq!(redis.backlog(partition).await.unwrap().oldest, None);
+}
+
+#[tokio::test]
+async fn a_commit_is_all_once_or_nothing() {
+    let (_server, redis) = start().await;
+    let appender = Appender::new(redis.clone());
+    appender.append(&[received("A", 0, 1.0)]).await.unwrap();
+    let partition = redis.keys().partition_of(&id("A"));
+    let mut reader = GroupReader::open(redis.clone(), "w").await.unwrap();
+    reader.ensure_group(partition).await.unwrap();
+    let read = reader.read(&[partition], 10, Duration::from_millis(10)).await.unwrap();
+
+    let mut window = weather::Window::default();
+    window.apply(&received("A", 0, 1.0).observation, Flags::default());
+    let batch = Batch {
+        acknowledged: vec![read[0].id],
+        windows: vec![WindowField { station: id("A"), hour: 0, bytes: window.pack_hour(0) }],
+        newest: vec![(id("A"), read[0].bytes.clone())],
+        ..Batch::default()
+    };
+    let zombie = redis.acquire(partition, "zombie", Duration::from_millis(30)).await.unwrap().unwrap();
+    assert_eq!(redis.acquire(partition, "new", Duration::from_secs(5)).await.unwrap(), None);
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    let lease = redis.acquire(partition, "new", Duration::from_secs(5)).await.unwrap().unwrap();
+    assert_eq!(redis.commit(&zombie, &batch).await, Err(Error::Fenced(partition)));
+    assert!(!redis.renew(&zombie, Duration::from_secs(5)).await.unwrap());
+    redis.release(&zombie).await.unwrap();
+    assert_eq!(redis.windows(&[id("A")]).await.unwrap(), [weather::Window::default()]);
+
+    assert_eq!(redis.commit(&lease, &batch).await.unwrap(), Committed::Done(1));
+    assert_eq!(redis.windows(&[id("A"), id("B")]).await.unwrap(), [window, weather::Window::default()]);
+    assert_eq!(redis.commit(&lease, &batch).await.unwrap(), Committed::Repeated);
+    assert_eq!(redis.partition_state(partition).await.unwrap().newest, [received("A", 0, 1.0)]);
+}
+
+#[tokio::test]
+async fn a_tail_brings_everything_after_it_began_and_the_past_is_still_there() {
+    let (_server, redis) = start().await;
+    let appender = Appender::new(redis.clone());
+    appender.append(&[received("A", 0, 1.0)]).await.unwrap();
+    let mut tail = Tail::from_end(redis.clone()).await.unwrap();
+    let before = tail.position();
+    appender.append(&[received("A", 60, 2.0), received("B", 60, 3.0)]).await.unwrap();
+    let mut station = Station::unregistered(id("A"));
+    station.name = "Ágnes-lak".into();
+    appender.put_station(&station).await.unwrap();
+    let mut found = Vec::new();
+    while found.len() < 3 {
+        let updates = tail.next(Duration::from_millis(500)).await.unwrap();
+        assert!(updates.complete_to >= before);
+        found.extend(updates.updates);
+    }
+    assert!(found.iter().any(|u| matches!(&u.payload, Ok(Payload::Entry(Entry::Station(s))) if *s == station)));
+    assert_eq!(redis.stations(&[id("A"), id("C")]).await.unwrap(), [Some(station), None]);
+
+    let all: Vec<u16> = (0..redis.keys().partitions()).collect();
+    let past = redis.since(&all, before, 100).await.unwrap();
+    assert!(past.complete);
+    assert_eq!(past.updates.len(), 4);
+    assert!(!redis.since(&all, before, 1).await.unwrap().complete);
+}
+
+#[tokio::test]
+async fn trimming_stops_at_what_is_not_acknowledged() {
+    let (_server, redis) = start().await;
+    let appender = Appender::new(redis.clone());
+    let partition = redis.keys().partition_of(&id("A"));
+    let batch: Vec<Received> = (0..500).map(|n| received("A", n * 60, 1.0)).collect();
+    appender.append(&batch).await.unwrap();
+    let mut reader = GroupReader::open(redis.clone(), "w").await.unwrap();
+    reader.ensure_group(partition).await.unwrap();
+    assert_eq!(redis.trim_obs(partition, u64::MAX).await.unwrap(), 0, "nothing has been delivered");
+    let read = reader.read(&[partition], 400, Duration::from_millis(10)).await.unwrap();
+    let lease = redis.acquire(partition, "w", Duration::from_secs(5)).await.unwrap().unwrap();
+    // All but the 301st are acknowledged.
+    let acknowledged = read.iter().enumerate().filter(|(n, _)| *n != 300).map(|(_, d)| d.id).collect();
+    redis.commit(&lease, &Batch { acknowledged, ..Batch::default() }).await.unwrap();
+    let removed = redis.trim_obs(partition, u64::MAX).await.unwrap();
+    assert!((200..=300).contains(&removed), "{removed} removed");
+    assert_eq!(reader.claim_pending(partition).await.unwrap()[0].id, read[300].id);
+    assert_eq!(reader.read(&[partition], 400, Duration::from_millis(10)).await.unwrap().len(), 100);
+}
+
+#[tokio::test]
+async fn a_killed_server_comes_back_with_its_data_and_the_same_handle_goes_on() {
+    let (mut server, redis) = start().await;
+    let appender = Appender::new(redis.clone());
+    appender.append(&[received("A", 0, 1.0)]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1200)).await; // appendfsync everysec
+    server.kill();
+    assert!(matches!(appender.append(&[received("A", 60, 1.0)]).await, Err(Error::Unavailable(_))));
+    server.restart().unwrap();
+    let mut tries = 0;
+    let outcome = loop {
+        match appender.append(&[received("A", 0, 1.0)]).await {
+            Ok(outcome) => break outcome,
+            Err(Error::Unavailable(_)) if tries < 50 => tries += 1,
+            Err(error) => panic!("{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!(outcome, [Outcome::Duplicate]);
+}
