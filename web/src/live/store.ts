@@ -1,5 +1,5 @@
 import { defineStore } from "pinia";
-import { markRaw, ref, shallowRef } from "vue";
+import { markRaw, ref, type ShallowRef, shallowRef } from "vue";
 
 import { fetchForecast, fetchObservations, fetchStation, fetchStations, liveUrl } from "../api/rest";
 import type { ServerFrame, Subscription } from "../api/types";
@@ -75,6 +75,11 @@ export const useLiveStore = defineStore("live", () => {
     return () => client.unsubscribe(subscription.id);
   }
 
+  return { network, connection, pulses, gaps, subscribe, ...reads(network) };
+});
+
+/** What is read once by REST and joined with what comes live. */
+function reads(network: ShallowRef<Network>) {
   async function loadStations(signal?: AbortSignal): Promise<void> {
     network.value = applyStations(network.value, await fetchStations(signal));
   }
@@ -109,16 +114,5 @@ export const useLiveStore = defineStore("live", () => {
     network.value = changeRecord(network.value, id, (r) => ({ ...r, history: null }));
   }
 
-  return {
-    network,
-    connection,
-    pulses,
-    gaps,
-    subscribe,
-    loadStations,
-    loadStation,
-    loadHistory,
-    loadForecast,
-    closeHistory,
-  };
-});
+  return { loadStations, loadStation, loadHistory, loadForecast, closeHistory };
+}
