@@ -32,6 +32,7 @@ export function drawArrows(u: uPlot, arrows: readonly WindArrow[]): void {
   const scale = window.devicePixelRatio || 1;
   let last = Number.NEGATIVE_INFINITY;
   ctx.save();
+  ctx.setLineDash([]);
   ctx.strokeStyle = cssColour("ink-2");
   ctx.fillStyle = cssColour("ink-2");
   ctx.lineWidth = 1.5 * scale;

@@ -67,7 +67,7 @@ export function fanSpec(style: FanStyle): PlotSpec {
 
 function axisLabels(splits: number[]): string[] {
   const step = Math.abs((splits[1] ?? 1) - (splits[0] ?? 0));
-  return splits.map((value) => formatNumber(value, step < 1 ? 1 : 0));
+  return splits.map((value) => formatNumber(value, step % 1 === 0 ? 0 : 1));
 }
 
 const medianLine = (stroke: () => string, width = 2): uPlot.Series => ({

@@ -67,6 +67,8 @@ export function yAxis(options: Partial<uPlot.Axis> = {}): uPlot.Axis {
 function drawDays(u: uPlot, { from, to, zone }: PlotFrame): void {
   const { ctx, bbox } = u;
   ctx.save();
+  // uPlot leaves the dash pattern of the last series behind.
+  ctx.setLineDash([]);
   ctx.strokeStyle = cssColour("line");
   ctx.lineWidth = ratio();
   for (const tick of localTicks(from * 1000, to * 1000, zone, 24)) {
@@ -84,6 +86,7 @@ function drawNow(u: uPlot, { now }: PlotFrame): void {
   const x = Math.round(u.valToPos(now, "x", true));
   const scale = ratio();
   ctx.save();
+  ctx.setLineDash([]);
   ctx.strokeStyle = cssColour("accent");
   ctx.lineWidth = 1.5 * scale;
   ctx.beginPath();
@@ -103,7 +106,7 @@ export interface PlotSpec {
   axes: uPlot.Axis[];
   series: uPlot.Series[];
   bands?: uPlot.Band[];
-  /** Drawn over the days and under the lines. */
+  /** Drawn over the grid and under the lines. */
   under?: (u: uPlot) => void;
   /** Drawn over the lines. */
   over?: (u: uPlot) => void;
@@ -133,7 +136,8 @@ export function plotOptions(
     series: [{}, ...spec.series],
     bands: spec.bands,
     hooks: {
-      drawClear: [(u) => drawDays(u, frame()), (u) => spec.under?.(u)],
+      drawClear: [(u) => drawDays(u, frame())],
+      drawAxes: [(u) => spec.under?.(u)],
       draw: [(u) => spec.over?.(u), (u) => drawNow(u, frame())],
       setCursor: [
         (u) => {

@@ -1,11 +1,11 @@
 import type uPlot from "uplot";
 
-import { formatNumber } from "../weather/format";
+import { formatNumber, formatPercent } from "../weather/format";
 import { align, type Column } from "./fan";
 import { alpha } from "./fanSpec";
 import { yAxis, type PlotSpec } from "./plot";
 import type { RainForecastHour, RainHour } from "./rain";
-import { cssColour } from "./theme";
+import { cssColour, FONT } from "./theme";
 
 const HOUR_S = 3600;
 /** The axis never shows less than this, so that a trace of drizzle looks like one. */
@@ -39,18 +39,30 @@ export function rainSpec(rain: () => Rain): PlotSpec {
     },
     axes: [
       yAxis({ values: (_u, splits) => splits.map((v) => formatNumber(v, v % 1 ? 1 : 0)) }),
-      yAxis({
-        scale: "chance",
-        side: 1,
-        size: 44,
-        grid: { show: false },
-        splits: () => [0, 0.5, 1],
-        values: (_u, splits) => splits.map((v) => `${formatNumber(v * 100, 0)} %`),
-      }),
     ],
     series: [hidden, hidden, { ...hidden, scale: "chance" }],
     under: (u) => drawRain(u, rain()),
+    over: drawChances,
   };
+}
+
+/**
+ * The scale of the probabilities stands inside the plot: an axis beside it would push this
+ * chart's "now" out of line with the others'.
+ */
+function drawChances(u: uPlot): void {
+  const { ctx, bbox } = u;
+  const scale = window.devicePixelRatio || 1;
+  ctx.save();
+  ctx.fillStyle = cssColour("ink-2");
+  ctx.font = `${11 * scale}px ${FONT}`;
+  ctx.textAlign = "right";
+  ctx.textBaseline = "bottom";
+  for (const share of [0.5, 1]) {
+    const y = u.valToPos(share, "chance", true);
+    ctx.fillText(formatPercent(share), bbox.left + bbox.width - 4 * scale, y - 2 * scale);
+  }
+  ctx.restore();
 }
 
 interface Bar {

@@ -1,11 +1,11 @@
 import type { Variable } from "../api/types";
 
-// Fabio Crameri's "roma" (turned round: blue is cold) and "batlow", sampled at thirteen places.
-// Both are perceptually uniform and keep their order for colour-blind eyes; rainbow scales
-// invent edges where the weather has none. Scientific colour maps 8, MIT licence.
+// "thermal" of cmocean (Thyng and others, MIT licence) and "batlow" of Fabio Crameri's scientific
+// colour maps (MIT licence), sampled at thirteen places. Both are perceptually uniform and keep
+// their order for colour-blind eyes; rainbow scales invent edges where the weather has none.
 const COLD_TO_WARM = [
-  "#033198", "#1c58a9", "#287cb9", "#399dc7", "#5dc1d3", "#93dfd6", "#c0eac3",
-  "#d2da90", "#c8b455", "#b68c32", "#a5681f", "#934610", "#7e1700",
+  "#042333", "#0c3060", "#2c3395", "#563b9c", "#744992", "#90558b", "#b15f82",
+  "#d06970", "#eb7958", "#f99242", "#fbb23d", "#f5d748", "#e8fa5b",
 ]; // prettier-ignore
 const LITTLE_TO_MUCH = [
   "#faccfa", "#fdbccb", "#fdac9c", "#f19d6b", "#d29343", "#ab8c2d", "#828231",
@@ -109,7 +109,7 @@ export function contrast(a: string, b: string): number {
   return (light + 0.05) / (dark + 0.05);
 }
 
-/** Ink that can be read on `background`; one of the two always reaches AA. */
+/** Ink that can be read on `background`; black or white: one of the two always reaches AA. */
 export function inkOn(background: string): string {
-  return contrast(background, "#ffffff") >= contrast(background, "#0b1116") ? "#ffffff" : "#0b1116";
+  return contrast(background, "#ffffff") >= contrast(background, "#000000") ? "#ffffff" : "#000000";
 }

@@ -59,27 +59,27 @@ export class StationMap {
     this.map.addControl(new maplibre.NavigationControl({ showCompass: false }), "top-right");
     this.map.addControl(new maplibre.ScaleControl({}), "bottom-right");
     this.map.on("load", () => this.loaded());
+    // Asked for rather than pushed: a change of style forgets its images.
+    this.map.on("styleimagemissing", ({ id }) => this.addImage(id));
     this.map.on("moveend", () => void this.moved());
     this.listenToPointer();
   }
 
   private loaded(): void {
-    this.addDisc();
     this.put(STATIONS, this.markers);
     this.fit();
     void this.drawGeography("coarse");
   }
 
-  private addDisc(): void {
-    if (!this.map.hasImage(DISC)) {
-      this.map.addImage(DISC, discImage() as never, { sdf: true, pixelRatio: 2 });
-    }
+  private addImage(id: string): void {
+    if (id !== DISC || this.map.hasImage(DISC)) return;
+    this.map.addImage(DISC, discImage(), { sdf: true, pixelRatio: 2 });
   }
 
   private async drawGeography(detail: "coarse" | "fine"): Promise<void> {
     const { land, borders } = await loadGeography(detail);
-    this.put(LAND, land as never);
-    this.put(BORDERS, borders as never);
+    this.put(LAND, land);
+    this.put(BORDERS, borders);
   }
 
   private async moved(): Promise<void> {
@@ -112,7 +112,6 @@ export class StationMap {
   retheme(): void {
     this.map.setStyle(mapStyle(), { diff: false });
     this.map.once("styledata", () => {
-      this.addDisc();
       this.put(STATIONS, this.markers);
       void this.drawGeography(this.fine ? "fine" : "coarse");
     });

@@ -1,0 +1,172 @@
+import { describe, expect, it } from "vitest";
+
+import type { Forecast, Observation, ServerFrame } from "../api/types";
+import {
+  applyFrames,
+  applyStations,
+  changeRecord,
+  HISTORY_MS,
+  insertObservation,
+  mergeForecast,
+  mergeHistory,
+  mergeLatest,
+  type Network,
+  observedIn,
+} from "./merge";
+
+const at = (hour: number) => new Date(Date.UTC(2026, 10, 20) + hour * 3_600_000).toISOString();
+const observation = (hour: number, temperature = hour, more: Partial<Observation> = {}): Observation => ({
+  station: "X1",
+  time: at(hour),
+  temperature,
+  ...more,
+});
+const forecast = (hour: number, more: Partial<Forecast> = {}): Forecast => ({
+  station: "X1",
+  reference_time: at(hour),
+  issue_time: at(hour),
+  expires: at(hour + 3),
+  model: { name: "m", version: "1" },
+  leads: [],
+  variables: {},
+  ...more,
+});
+const empty: Network = new Map();
+const frame = (o: Observation): ServerFrame => ({ type: "observation", ...o });
+
+describe("insertObservation", () => {
+  it("appends the newest and puts a late one into its place", () => {
+    const history = [1, 3].map((hour) => observation(hour));
+    expect(insertObservation(history, observation(4)).map((o) => o.temperature)).toEqual([1, 3, 4]);
+    expect(insertObservation(history, observation(2)).map((o) => o.temperature)).toEqual([1, 2, 3]);
+    expect(insertObservation(history, observation(0)).map((o) => o.temperature)).toEqual([0, 1, 3]);
+  });
+  it("replaces the same instant by its correction", () => {
+    const history = [observation(1), observation(2), observation(3)];
+    const corrected = insertObservation(history, observation(2, 20, { revision: 1 }));
+    expect(corrected.map((o) => o.temperature)).toEqual([1, 20, 3]);
+  });
+  it("ignores a duplicate of a lower revision", () => {
+    const history = [observation(1, 10, { revision: 2 })];
+    expect(insertObservation(history, observation(1, 5, { revision: 1 }))).toBe(history);
+  });
+  it("tells instants apart by time and not by spelling", () => {
+    const history = [observation(1)];
+    const same = insertObservation(history, { ...observation(1, 9), time: "2026-11-20T02:00:00+01:00" });
+    expect(same).toHaveLength(1);
+    expect(same[0]?.temperature).toBe(9);
+  });
+  it("keeps 96 hours", () => {
+    let history: readonly Observation[] = [];
+    for (let hour = 0; hour <= 120; hour += 1) history = insertObservation(history, observation(hour));
+    expect(history).toHaveLength(HISTORY_MS / 3_600_000 + 1);
+    expect(history[0]?.time).toBe(at(24));
+  });
+  it("refuses a time that is none", () => {
+    const history = [observation(1)];
+    expect(insertObservation(history, { ...observation(2), time: "soon" })).toBe(history);
+  });
+  it("does not change the array it was given", () => {
+    const history = Object.freeze([observation(1)]);
+    expect(() => insertObservation(history, observation(0))).not.toThrow();
+  });
+});
+
+describe("mergeLatest", () => {
+  it("keeps the newest whichever way they come", () => {
+    expect(mergeLatest(observation(2), observation(1))?.temperature).toBe(2);
+    expect(mergeLatest(observation(1), observation(2))?.temperature).toBe(2);
+    expect(mergeLatest(null, observation(2))?.temperature).toBe(2);
+    expect(mergeLatest(observation(2), null)?.temperature).toBe(2);
+  });
+  it("takes a correction of the newest", () => {
+    expect(mergeLatest(observation(2), observation(2, 7))?.temperature).toBe(7);
+  });
+});
+
+describe("mergeHistory", () => {
+  it("joins what was read with what came live meanwhile, in order", () => {
+    const joined = mergeHistory([observation(3, 30)], [2, 1, 3].map((hour) => observation(hour)));
+    expect(joined.map((o) => o.temperature)).toEqual([1, 2, 30]);
+  });
+});
+
+describe("mergeForecast", () => {
+  it("never goes back in reference time, revision or issue", () => {
+    const held = forecast(5, { revision: 1 });
+    expect(mergeForecast(held, forecast(4, { revision: 9 }))).toBe(held);
+    expect(mergeForecast(held, forecast(5, { revision: 0, issue_time: at(9) }))).toBe(held);
+    const reissued = forecast(5, { revision: 2 });
+    expect(mergeForecast(held, reissued)).toBe(reissued);
+    const next = forecast(6);
+    expect(mergeForecast(held, next)).toBe(next);
+    expect(mergeForecast(held, null)).toBe(held);
+  });
+});
+
+describe("applyFrames", () => {
+  const snapshot: ServerFrame = {
+    type: "snapshot",
+    id: "a",
+    stations: [
+      { station: { id: "X1", name: "One", state: "up" }, observation: observation(1), forecast: null },
+      { station: { id: "X2" }, observation: null, forecast: null },
+    ],
+    cursor: "1",
+  };
+
+  it("takes a snapshot", () => {
+    const network = applyFrames(empty, [snapshot]);
+    expect([...network.keys()]).toEqual(["X1", "X2"]);
+    expect(network.get("X1")).toMatchObject({ state: "up", latest: { temperature: 1 } });
+    expect(network.get("X2")?.latest).toBeNull();
+  });
+  it("does not lose a forecast to a snapshot that carries none", () => {
+    const held = applyFrames(empty, [snapshot, { type: "forecast", ...forecast(1) }]);
+    expect(applyFrames(held, [snapshot]).get("X1")?.forecast).not.toBeNull();
+  });
+  it("does not lose what REST told of a station to a shorter description", () => {
+    const known = applyStations(empty, [{ id: "X1", name: "One", timezone: "Asia/Tokyo", state: "up" }]);
+    const network = applyFrames(known, [
+      { type: "snapshot", id: "a", stations: [{ station: { id: "X1" }, observation: null, forecast: null }] },
+    ]);
+    expect(network.get("X1")).toMatchObject({ state: "up", station: { timezone: "Asia/Tokyo" } });
+  });
+  it("makes room for a station it never heard of", () => {
+    const network = applyFrames(empty, [frame(observation(1))]);
+    expect(network.get("X1")?.latest?.temperature).toBe(1);
+  });
+  it("takes each update of a batch as if it came alone", () => {
+    const batch: ServerFrame = {
+      type: "batch",
+      updates: [
+        { type: "observation", ...observation(2) },
+        { type: "station", station: "X1", state: "stale" },
+      ],
+    };
+    expect(applyFrames(empty, [batch]).get("X1")).toMatchObject({ state: "stale", latest: { temperature: 2 } });
+    expect(observedIn([batch, snapshot])).toEqual(["X1"]);
+  });
+  it("changes a station's state and details", () => {
+    const network = applyFrames(empty, [
+      snapshot,
+      { type: "station", station: "X1", state: "down", details: { id: "X1", name: "Uno" } },
+    ]);
+    expect(network.get("X1")).toMatchObject({ state: "down", station: { name: "Uno" } });
+  });
+  it("gathers history only where it was opened", () => {
+    const closed = applyFrames(empty, [frame(observation(1))]);
+    expect(closed.get("X1")?.history).toBeNull();
+    const opened = changeRecord(closed, "X1", (record) => ({ ...record, history: [] }));
+    expect(applyFrames(opened, [frame(observation(2))]).get("X1")?.history).toHaveLength(1);
+  });
+  it("returns the same map when nothing changed, so nothing redraws", () => {
+    const network = applyFrames(empty, [frame(observation(2))]);
+    expect(applyFrames(network, [frame(observation(1)), { type: "pong" }])).toBe(network);
+  });
+  it("leaves the map it was given alone", () => {
+    const before = applyFrames(empty, [snapshot]);
+    applyFrames(before, [frame(observation(9))]);
+    expect(before.get("X1")?.latest?.temperature).toBe(1);
+  });
+});
