@@ -34,8 +34,8 @@ pub enum Reason {
     InFuture,
     /// A time older than what is kept.
     PastRetention,
-    /// The body is larger than the limit.
-    TooLarge,
+    /// The key does not open this station.
+    NotAllowed,
 }
 
 impl Reason {
@@ -51,7 +51,7 @@ impl Reason {
         Self::BadTime,
         Self::InFuture,
         Self::PastRetention,
-        Self::TooLarge,
+        Self::NotAllowed,
     ];
 
     /// The metric label and JSON value.
@@ -68,7 +68,7 @@ impl Reason {
             Self::BadTime => "bad_time",
             Self::InFuture => "in_future",
             Self::PastRetention => "past_retention",
-            Self::TooLarge => "too_large",
+            Self::NotAllowed => "not_allowed",
         }
     }
 }

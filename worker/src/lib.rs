@@ -1,1 +1,72 @@
-//! Group-reads observations, keeps station windows, runs the model, commits forecasts.
+//! From observations in the stream to committed forecasts.
+//!
+//! A batch goes `source` -> `windows` -> `infer` -> `commit`; what can't be processed goes to
+//! `dead_letter`; `ownership` says whose partitions these are.
+
+mod backoff;
+mod commit;
+mod config;
+mod dead_letter;
+mod health;
+mod housekeeping;
+mod infer;
+pub mod metrics;
+mod ownership;
+mod pipeline;
+mod source;
+mod windows;
+
+pub use config::Config;
+pub use health::Health;
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use models::Forecaster;
+use streams::Redis;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+/// Processes observations until `shutdown`; a batch in progress is committed first.
+///
+/// # Errors
+/// When no model can be loaded, Redis can't be reached at the start, or inference has stopped.
+pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToken) -> anyhow::Result<()> {
+    metrics::describe();
+    let forecaster = load(&config).await?;
+    let model = forecaster.id().clone();
+    ::metrics::gauge!(metrics::MODEL, "name" => model.name.clone(), "version" => model.version.clone(), "backend" => config.backend.to_string())
+        .set(1.0);
+    let redis = Redis::connect(&config.redis)
+        .await
+        .with_context(|| format!("worker can't use Redis at {}", config.redis.address()))?;
+    let name = config.name();
+    let (leases, ownership) = ownership::start(redis.clone(), name.clone(), config.lease(), shutdown.clone());
+    let housekeeping = tokio::spawn(housekeeping::run(
+        redis.clone(),
+        leases.clone(),
+        config.retention(),
+        Arc::clone(&health),
+        shutdown.clone(),
+    ));
+    info!(worker = name, model = %format!("{} {}", model.name, model.version), backend = %config.backend, "worker is ready");
+    let source = source::Source::open(redis.clone(), &name, leases, config.batch).await?;
+    let pipeline = pipeline::Pipeline::new(redis, infer::start(forecaster)?, config.cached_stations);
+    let outcome = pipeline.run(source, &health, &shutdown).await;
+    // Leases are given back only now: until the last commit nobody else may own the partitions.
+    shutdown.cancel();
+    ownership.await.context("the ownership task failed")?;
+    housekeeping.await.context("the housekeeping task failed")?;
+    info!("worker has stopped");
+    outcome
+}
+
+/// Loading reads and checks megabytes and runs the golden input: not on the runtime's threads.
+async fn load(config: &Config) -> anyhow::Result<Forecaster> {
+    let (folder, backend) = (config.models.clone(), config.backend);
+    tokio::task::spawn_blocking(move || {
+        Forecaster::load_newest(&folder, backend)
+            .with_context(|| format!("no usable model in {} (WEATHERGLASS_MODELS)", folder.display()))
+    })
+    .await?
+}

@@ -1,0 +1,54 @@
+//! Settings of ingest.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use streams::RedisConfig;
+use weather::Admission;
+
+use crate::auth::Keys;
+
+/// What ingest can be told. Listening addresses are the caller's.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Config {
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub redis: RedisConfig,
+    /// Hours that an observation may be old.
+    #[arg(long, env = "WEATHERGLASS_RETENTION", default_value_t = 96, value_name = "HOURS", value_parser = clap::value_parser!(i64).range(1..=24 * 366))]
+    pub retention: i64,
+    /// Largest request body, bytes after decompression.
+    #[arg(long, env = "WEATHERGLASS_BODY_LIMIT", default_value_t = 8 * 1024 * 1024, value_name = "BYTES")]
+    pub body_limit: usize,
+    /// Seconds a request may take.
+    #[arg(long, env = "WEATHERGLASS_REQUEST_TIMEOUT", default_value_t = 30, value_name = "SECONDS")]
+    pub request_timeout: u64,
+    /// Ask for a bearer key.
+    #[arg(long, env = "WEATHERGLASS_AUTH", default_value_t = false, num_args = 0..=1, default_missing_value = "true")]
+    pub auth: bool,
+    /// File of keys, one a line: `KEY` for any station, or `KEY STATION` for one (a trailing * matches a network).
+    #[arg(long, env = "WEATHERGLASS_KEYS_FILE", value_name = "FILE")]
+    pub keys_file: Option<PathBuf>,
+}
+
+impl Config {
+    /// The bounds on an observation's time.
+    #[must_use]
+    pub fn admission(&self) -> Admission {
+        Admission { retention: self.retention * weather::time::HOUR, ..Admission::default() }
+    }
+
+    /// The keys that may post; none when nobody is asked.
+    pub(crate) fn keys(&self) -> anyhow::Result<Option<Keys>> {
+        if !self.auth {
+            return Ok(None);
+        }
+        let file = self
+            .keys_file
+            .as_ref()
+            .context("WEATHERGLASS_AUTH is on and WEATHERGLASS_KEYS_FILE names no file: give it one key a line")?;
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("WEATHERGLASS_KEYS_FILE {}", file.display()))?;
+        Ok(Some(Keys::parse(&text).with_context(|| format!("WEATHERGLASS_KEYS_FILE {}", file.display()))?))
+    }
+}

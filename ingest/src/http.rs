@@ -1,0 +1,201 @@
+//! The HTTP door: `POST /v1/observations`, `PUT /v1/stations/{id}`, health.
+
+use std::error::Error as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ::metrics::{counter, histogram};
+use anyhow::Context;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{MatchedPath, Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use http_body_util::LengthLimitError;
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower_http::decompression::RequestDecompressionLayer;
+use tower_http::timeout::TimeoutLayer;
+use tracing::info;
+use weather::admission::Reason;
+use weather::{Rejection, Station, StationId};
+
+use crate::accept::{Door, Receipt};
+use crate::auth::{Grant, Keys};
+use crate::config::Config;
+use crate::dialect::{self, Encoding};
+use crate::metrics;
+use crate::problem::Problem;
+
+/// How long requests in progress may take to end after shutdown was asked for.
+const DRAIN: Duration = Duration::from_secs(10);
+
+#[derive(Clone)]
+struct Shared {
+    door: Door,
+    keys: Option<Arc<Keys>>,
+    body_limit: usize,
+}
+
+/// The door's routes.
+pub(crate) fn router(door: Door, keys: Option<Keys>, config: &Config) -> Router {
+    let state = Shared { door, keys: keys.map(Arc::new), body_limit: config.body_limit };
+    let timeout = Duration::from_secs(config.request_timeout);
+    Router::new()
+        .route("/v1/observations", post(post_observations))
+        .route("/v1/stations/{id}", put(put_station))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .fallback(|| async {
+            Problem::new(StatusCode::NOT_FOUND, "No such door", "POST /v1/observations or PUT /v1/stations/{id}")
+        })
+        .layer(RequestDecompressionLayer::new())
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, timeout))
+        .layer(from_fn(measure))
+        .with_state(state)
+}
+
+/// Serves until `shutdown`, then waits for requests in progress.
+pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let draining = shutdown.clone();
+    let server = axum::serve(listener, router).with_graceful_shutdown(draining.cancelled_owned());
+    let deadline = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        served = server => served.context("ingest's listener failed")?,
+        () = deadline => info!("ingest closed requests that were still open after {DRAIN:?}"),
+    }
+    info!("ingest has stopped");
+    Ok(())
+}
+
+async fn post_observations(State(context): State<Shared>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+    let grant = granted(&context, &headers)?;
+    let content_type = headers.get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap_or("?"));
+    let Some(encoding) = Encoding::of(content_type) else {
+        let detail = "content-type must be application/json, application/x-ndjson or application/msgpack";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unknown content type", detail));
+    };
+    let body = read_body(body, context.body_limit).await?;
+    let mut items = dialect::read(encoding, &body).map_err(|e| unparseable(&e))?;
+    for item in &mut items {
+        if item.as_ref().is_ok_and(|o| !grant.allows(&o.station)) {
+            *item = Err(Rejection::new("station", Reason::NotAllowed, "this key is for another station"));
+        }
+    }
+    let receipt = context.door.accept(items).await?;
+    Ok((status(&receipt), Json(receipt)).into_response())
+}
+
+/// 202 when anything is durable; 422 when everything was refused.
+fn status(receipt: &Receipt) -> StatusCode {
+    if receipt.accepted + receipt.duplicates == 0 && !receipt.rejected.is_empty() {
+        StatusCode::UNPROCESSABLE_ENTITY
+    } else {
+        StatusCode::ACCEPTED
+    }
+}
+
+/// What a client says of a station.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Description {
+    name: String,
+    latitude: f64,
+    longitude: f64,
+    #[serde(default)]
+    elevation: Option<f32>,
+    #[serde(default)]
+    timezone: Option<String>,
+    #[serde(default = "yes")]
+    public: bool,
+    #[serde(default)]
+    simulated: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+async fn put_station(
+    State(context): State<Shared>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Station>, Problem> {
+    let grant = granted(&context, &headers)?;
+    let refused =
+        |rejection: &Rejection| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Not a station", rejection.to_string());
+    let id = StationId::new(&id).map_err(|r| refused(&r))?;
+    if !grant.allows(&id) {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "Not your station", "this key is for another station"));
+    }
+    let body = read_body(body, context.body_limit).await?;
+    let d: Description = serde_json::from_slice(&body).map_err(|e| {
+        if e.is_data() {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Not a station", e.to_string())
+        } else {
+            unparseable(&e.to_string())
+        }
+    })?;
+    let station = Station {
+        id,
+        name: d.name,
+        latitude: Some(d.latitude),
+        longitude: Some(d.longitude),
+        elevation: d.elevation,
+        timezone: d.timezone,
+        public: d.public,
+        simulated: d.simulated,
+    };
+    station.check().map_err(|r| refused(&r))?;
+    context.door.put_station(&station).await?;
+    Ok(Json(station))
+}
+
+async fn ready(State(context): State<Shared>) -> Result<&'static str, Problem> {
+    context.door.ready().await?;
+    Ok("ready\n")
+}
+
+fn granted(context: &Shared, headers: &HeaderMap) -> Result<Grant, Problem> {
+    Keys::check(context.keys.as_deref(), headers).ok_or_else(|| {
+        Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "A key is needed",
+            "send `Authorization: Bearer KEY` with a key of this service",
+        )
+    })
+}
+
+/// Counted as one refused item: what the body held nobody knows.
+fn unparseable(why: &str) -> Problem {
+    counter!(metrics::RECEIVED).increment(1);
+    counter!(metrics::REJECTED, "reason" => Reason::Unparseable.label()).increment(1);
+    Problem::new(StatusCode::BAD_REQUEST, "Unparseable body", why)
+}
+
+async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem> {
+    to_bytes(body, limit).await.map_err(|error| {
+        if error.source().is_some_and(|e| e.is::<LengthLimitError>()) {
+            let detail = format!("at most {limit} bytes after decompression: send smaller batches");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Body too large", detail)
+        } else {
+            unparseable(&format!("the body can't be read: {error}"))
+        }
+    })
+}
+
+async fn measure(request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().map_or_else(|| "other".to_owned(), |p| p.as_str().to_owned());
+    let response = next.run(request).await;
+    histogram!(metrics::DURATION, "route" => route.clone()).record(begun.elapsed().as_secs_f64());
+    counter!(metrics::REQUESTS, "route" => route, "status" => response.status().as_u16().to_string()).increment(1);
+    response
+}

@@ -1,0 +1,74 @@
+//! What a batch writes: one atomic commit per partition.
+
+use std::collections::HashMap;
+
+use models::Output;
+use streams::codec::encode_forecast;
+use streams::commit::{Batch, WindowField};
+use streams::{Keys, Partition};
+use weather::forecast::Inputs;
+use weather::{Forecast, ModelId, StationId, Time, Window, freshness};
+
+use crate::windows::{Remembered, Touched};
+
+/// The commits of a batch, by partition.
+#[derive(Debug, Default)]
+pub(crate) struct Commits {
+    pub(crate) batches: HashMap<Partition, Batch>,
+    pub(crate) stations: HashMap<Partition, Vec<StationId>>,
+}
+
+impl Commits {
+    pub(crate) fn partition(&mut self, partition: Partition) -> &mut Batch {
+        self.batches.entry(partition).or_default()
+    }
+
+    /// Adds a station's changed hours, its newest observation and its forecast.
+    pub(crate) fn add(
+        &mut self,
+        keys: &Keys,
+        model: &ModelId,
+        remembered: &Remembered,
+        touched: Touched,
+        output: Output,
+    ) {
+        let station = remembered.station.id.clone();
+        let partition = keys.partition_of(&station);
+        self.stations.entry(partition).or_default().push(station.clone());
+        let batch = self.partition(partition);
+        batch.windows.extend(fields(&station, &remembered.window, &touched));
+        if let Some(bytes) = touched.newest {
+            batch.newest.push((station.clone(), bytes));
+        }
+        if let Some(forecast) = issue(model, remembered, touched.cause, output) {
+            batch.forecasts.push((station, encode_forecast(&forecast)));
+        }
+    }
+}
+
+/// The touched hours as they are now; an hour that the window has left is deleted.
+fn fields(station: &StationId, window: &Window, touched: &Touched) -> Vec<WindowField> {
+    let write = |hour: &i64| WindowField { station: station.clone(), hour: *hour, bytes: window.pack_hour(*hour) };
+    touched.hours.iter().map(write).collect()
+}
+
+fn issue(
+    model: &ModelId,
+    remembered: &Remembered,
+    cause: Option<streams::StreamId>,
+    output: Output,
+) -> Option<Forecast> {
+    let newest = remembered.window.newest()?;
+    let issue_time = Time::now();
+    Some(Forecast {
+        station: remembered.station.id.clone(),
+        reference_time: newest.time,
+        issue_time,
+        expires: freshness::forecast_expires(newest.time, remembered.window.cadence()),
+        model: model.clone(),
+        inputs: Inputs { age_seconds: issue_time - newest.time, missing_share: output.missing_share },
+        cause: cause.unwrap_or_default().to_string(),
+        revision: u32::from(newest.revision),
+        prediction: output.prediction,
+    })
+}

@@ -1,0 +1,63 @@
+//! Settings of the worker.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use models::BackendKind;
+use streams::RedisConfig;
+
+/// What the worker can be told. The metrics address is the caller's.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Config {
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub redis: RedisConfig,
+    /// Folder of model versions.
+    #[arg(long, env = "WEATHERGLASS_MODELS", default_value = "models/weights", value_name = "DIR")]
+    pub models: PathBuf,
+    /// What computes: flex or ndarray.
+    #[arg(long, env = "WEATHERGLASS_BACKEND", default_value = "flex")]
+    pub backend: BackendKind,
+    /// This worker's name; it must differ from the other workers'.
+    #[arg(long, env = "WEATHERGLASS_WORKER", value_name = "NAME")]
+    pub worker: Option<String>,
+    /// Seconds after which the partitions of a worker that died are free.
+    #[arg(long, env = "WEATHERGLASS_LEASE", default_value_t = 6, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=300))]
+    pub lease: u64,
+    /// Most entries read of one partition at a time.
+    #[arg(long, env = "WEATHERGLASS_BATCH", default_value_t = 256, value_name = "ENTRIES", value_parser = parse_batch)]
+    pub batch: usize,
+    /// Hours that acknowledged observations and issued forecasts stay in the streams.
+    #[arg(long, env = "WEATHERGLASS_STREAM_RETENTION", default_value_t = 24, value_name = "HOURS", value_parser = clap::value_parser!(u64).range(1..=24 * 366))]
+    pub stream_retention: u64,
+    /// Stations whose windows are kept in memory; the others are read from Redis when they report.
+    #[arg(long, env = "WEATHERGLASS_CACHED_STATIONS", default_value_t = 50_000, value_name = "STATIONS")]
+    pub cached_stations: usize,
+}
+
+fn parse_batch(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(size @ 1..=10_000) => Ok(size),
+        _ => Err("1 to 10000 entries".to_owned()),
+    }
+}
+
+impl Config {
+    /// The configured name, or host and process ID: two workers on one machine differ too.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.worker.clone().unwrap_or_else(|| {
+            let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+            let host = host.trim();
+            format!("{}-{}", if host.is_empty() { "worker" } else { host }, std::process::id())
+        })
+    }
+
+    pub(crate) const fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease)
+    }
+
+    pub(crate) const fn retention(&self) -> Duration {
+        Duration::from_secs(self.stream_retention * 3600)
+    }
+}

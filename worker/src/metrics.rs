@@ -1,0 +1,76 @@
+//! The metrics of the worker. Every observation read ends in exactly one `change`, or as a dead letter.
+
+use ::metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram};
+
+/// Observations applied, by `change`: newest, late, corrected, duplicate, too_old.
+pub const OBSERVATIONS: &str = "weatherglass_worker_observations_total";
+/// Forecasts committed.
+pub const FORECASTS: &str = "weatherglass_worker_forecasts_total";
+/// Observations whose effect is in the forecast of a newer one of the same batch.
+pub const CONFLATED: &str = "weatherglass_worker_conflated_observations_total";
+/// Entries given up, by `reason`.
+pub const DEAD_LETTERS: &str = "weatherglass_worker_dead_letters_total";
+/// Entries in a batch.
+pub const BATCH: &str = "weatherglass_worker_batch_entries";
+/// Time of one call of the model.
+pub const INFERENCE: &str = "weatherglass_worker_inference_duration_seconds";
+/// Time of one atomic commit.
+pub const COMMIT: &str = "weatherglass_worker_commit_duration_seconds";
+/// Time from ingest's receipt of an observation to its committed forecast.
+pub const LATENCY: &str = "weatherglass_worker_latency_seconds";
+/// Commits refused because another worker owns the partition.
+pub const FENCED: &str = "weatherglass_worker_fenced_commits_total";
+/// Failed Redis commands by `kind`.
+pub const REDIS_ERRORS: &str = "weatherglass_worker_redis_errors_total";
+/// Partitions this worker owns.
+pub const PARTITIONS: &str = "weatherglass_worker_owned_partitions";
+/// Entries handed out and not acknowledged, over the owned partitions.
+pub const PENDING: &str = "weatherglass_worker_pending_entries";
+/// Age of the oldest entry that is not acknowledged, over the owned partitions.
+pub const OLDEST: &str = "weatherglass_worker_oldest_unprocessed_seconds";
+/// Entries trimmed from the streams, by `stream`.
+pub const TRIMMED: &str = "weatherglass_worker_trimmed_entries_total";
+/// Stations whose windows are in memory.
+pub const CACHED: &str = "weatherglass_worker_cached_stations";
+/// 1, with the model's `name`, `version` and `backend`.
+pub const MODEL: &str = "weatherglass_worker_model_info";
+
+/// Describes them and sets the counters to zero, so that a rate exists before the first fault.
+pub(crate) fn describe() {
+    describe_counter!(OBSERVATIONS, Unit::Count, "Observations applied, by change");
+    describe_counter!(FORECASTS, Unit::Count, "Forecasts committed");
+    describe_counter!(CONFLATED, Unit::Count, "Observations whose effect is in a newer one's forecast");
+    describe_counter!(DEAD_LETTERS, Unit::Count, "Entries given up, by reason");
+    describe_histogram!(BATCH, Unit::Count, "Entries in a batch");
+    describe_histogram!(INFERENCE, Unit::Seconds, "Time of one call of the model");
+    describe_histogram!(COMMIT, Unit::Seconds, "Time of one atomic commit");
+    describe_histogram!(LATENCY, Unit::Seconds, "Time from receipt to committed forecast");
+    describe_counter!(FENCED, Unit::Count, "Commits refused because another worker owns the partition");
+    describe_counter!(REDIS_ERRORS, Unit::Count, "Failed Redis commands by kind");
+    describe_gauge!(PARTITIONS, Unit::Count, "Partitions this worker owns");
+    describe_gauge!(PENDING, Unit::Count, "Entries handed out and not acknowledged");
+    describe_gauge!(OLDEST, Unit::Seconds, "Age of the oldest entry that is not acknowledged");
+    describe_counter!(TRIMMED, Unit::Count, "Entries trimmed from the streams, by stream");
+    describe_gauge!(CACHED, Unit::Count, "Stations whose windows are in memory");
+    describe_gauge!(MODEL, Unit::Count, "The model that serves");
+    for name in [FORECASTS, CONFLATED, FENCED] {
+        counter!(name).absolute(0);
+    }
+    for change in ["newest", "late", "corrected", "duplicate", "too_old"] {
+        counter!(OBSERVATIONS, "change" => change).absolute(0);
+    }
+    for reason in crate::dead_letter::REASONS {
+        counter!(DEAD_LETTERS, "reason" => reason).absolute(0);
+    }
+    for kind in streams::Error::LABELS {
+        counter!(REDIS_ERRORS, "kind" => kind).absolute(0);
+    }
+    for stream in ["obs", "forecast"] {
+        counter!(TRIMMED, "stream" => stream).absolute(0);
+    }
+}
+
+/// Counts a failed Redis command.
+pub(crate) fn redis_error(error: &streams::Error) {
+    counter!(REDIS_ERRORS, "kind" => error.label()).increment(1);
+}

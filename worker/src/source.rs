@@ -1,0 +1,111 @@
+//! Where batches come from: what was left pending first, then what is new.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use streams::lease::Lease;
+use streams::{Delivery, Error, GroupReader, Partition, Redis};
+use tokio::sync::watch;
+use tracing::info;
+
+/// How long a read waits for something new; it bounds how long shutting down takes.
+const BLOCK: Duration = Duration::from_millis(500);
+/// Entries handed out this often may be what killed the worker: they are tried one by one.
+const SUSPICIOUS: u64 = 3;
+
+/// Entries to be processed together, with the leases they are committed under.
+pub(crate) struct Work {
+    pub(crate) deliveries: Vec<Delivery>,
+    pub(crate) leases: HashMap<Partition, Lease>,
+}
+
+/// Reads the owned partitions.
+pub(crate) struct Source {
+    reader: GroupReader,
+    shown: watch::Receiver<Vec<Lease>>,
+    /// Partitions whose pending entries have been taken over.
+    settled: HashMap<Partition, Lease>,
+    /// Pending entries that are still to be processed.
+    recovered: VecDeque<Delivery>,
+    batch: usize,
+    connected: bool,
+}
+
+impl Source {
+    pub(crate) async fn open(
+        redis: Redis,
+        consumer: &str,
+        shown: watch::Receiver<Vec<Lease>>,
+        batch: usize,
+    ) -> Result<Self, Error> {
+        let reader = GroupReader::open(redis, consumer).await?;
+        Ok(Self { reader, shown, settled: HashMap::new(), recovered: VecDeque::new(), batch, connected: true })
+    }
+
+    /// The next batch; empty when nothing came for half a second.
+    pub(crate) async fn next(&mut self) -> Result<Work, Error> {
+        if !self.connected {
+            self.reader.reconnect().await?;
+            self.connected = true;
+        }
+        self.settle().await?;
+        let deliveries = if self.recovered.is_empty() { self.read().await? } else { self.recovered_chunk() };
+        Ok(Work { deliveries, leases: self.settled.clone() })
+    }
+
+    /// Forgets what was settled: after a commit of unknown outcome, only Redis knows what is pending.
+    pub(crate) fn distrust(&mut self) {
+        self.settled.clear();
+        self.recovered.clear();
+        self.connected = false;
+    }
+
+    /// Takes over what is pending of partitions that are newly ours, before anything new of them.
+    async fn settle(&mut self) -> Result<(), Error> {
+        let owned = self.shown.borrow_and_update().clone();
+        self.settled.retain(|_, lease| owned.contains(lease));
+        self.recovered.retain(|d| self.settled.contains_key(&d.partition));
+        for lease in owned {
+            if self.settled.contains_key(&lease.partition) {
+                continue;
+            }
+            self.reader.ensure_group(lease.partition).await?;
+            let pending = self.reader.claim_pending(lease.partition).await?;
+            if !pending.is_empty() {
+                info!(partition = lease.partition, entries = pending.len(), "took over unacknowledged entries");
+            }
+            self.recovered.extend(pending);
+            self.settled.insert(lease.partition, lease);
+        }
+        Ok(())
+    }
+
+    /// A few pending entries: in chunks, and a suspicious one alone.
+    fn recovered_chunk(&mut self) -> Vec<Delivery> {
+        let mut chunk = Vec::new();
+        while let Some(next) = self.recovered.front() {
+            let alone = next.deliveries >= SUSPICIOUS;
+            if chunk.len() >= self.batch || (alone && !chunk.is_empty()) {
+                break;
+            }
+            chunk.extend(self.recovered.pop_front());
+            if alone {
+                break;
+            }
+        }
+        chunk
+    }
+
+    async fn read(&mut self) -> Result<Vec<Delivery>, Error> {
+        let mut partitions: Vec<Partition> = self.settled.keys().copied().collect();
+        partitions.sort_unstable();
+        if partitions.is_empty() {
+            // Nothing is ours: wait for a lease as long as a read would wait for an entry.
+            let _ = tokio::time::timeout(BLOCK, self.shown.changed()).await;
+            return Ok(Vec::new());
+        }
+        let read = self.reader.read(&partitions, self.batch, BLOCK).await;
+        self.connected = read.is_ok();
+        read
+    }
+}

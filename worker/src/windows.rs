@@ -1,0 +1,145 @@
+//! The owner's memory of its stations: a cache of windows whose truth is in Redis.
+
+use std::collections::{BTreeSet, HashMap};
+
+use ::metrics::{counter, gauge};
+use streams::{Delivery, Entry, Error, Redis, StreamId};
+use weather::{Change, Station, StationId, Window};
+
+use crate::metrics;
+
+/// A station as its owner remembers it.
+#[derive(Debug)]
+pub(crate) struct Remembered {
+    pub(crate) station: Station,
+    pub(crate) window: Window,
+    last_used: u64,
+}
+
+/// What a batch did to one station.
+#[derive(Debug, Default)]
+pub(crate) struct Touched {
+    /// Hours of its window to be written; an hour that the window no longer reaches is deleted.
+    pub(crate) hours: BTreeSet<i64>,
+    /// The entry that altered it last, which causes the forecast.
+    pub(crate) cause: Option<StreamId>,
+    /// The bytes of the newest observation, if it changed.
+    pub(crate) newest: Option<Vec<u8>>,
+    /// When ingest had the observation that altered it last, milliseconds since 1970.
+    pub(crate) received: Option<i64>,
+}
+
+/// Windows by station, at most so many.
+#[derive(Debug)]
+pub(crate) struct Windows {
+    stations: HashMap<StationId, Remembered>,
+    most: usize,
+    clock: u64,
+}
+
+impl Windows {
+    pub(crate) fn new(most: usize) -> Self {
+        Self { stations: HashMap::new(), most: most.max(1), clock: 0 }
+    }
+
+    /// Reads the windows of those stations that are not remembered.
+    pub(crate) async fn load(
+        &mut self,
+        redis: &Redis,
+        stations: impl Iterator<Item = &StationId>,
+    ) -> Result<(), Error> {
+        self.clock += 1;
+        let mut missing = BTreeSet::new();
+        for id in stations {
+            match self.stations.get_mut(id) {
+                Some(remembered) => remembered.last_used = self.clock,
+                None => {
+                    missing.insert(id.clone());
+                }
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let missing: Vec<StationId> = missing.into_iter().collect();
+        let (windows, described) = tokio::try_join!(redis.windows(&missing), redis.stations(&missing))?;
+        for ((id, window), station) in missing.into_iter().zip(windows).zip(described) {
+            let station = station.unwrap_or_else(|| Station::unregistered(id.clone()));
+            self.stations.insert(id, Remembered { station, window, last_used: self.clock });
+        }
+        Ok(())
+    }
+
+    /// Applies one entry to its station, which has been loaded.
+    pub(crate) fn apply(&mut self, delivery: &Delivery, entry: &Entry, touched: &mut HashMap<StationId, Touched>) {
+        let Some(remembered) = self.stations.get_mut(entry.station()) else { return };
+        match entry {
+            Entry::Station(station) => {
+                let changed = remembered.station != *station;
+                remembered.station = station.clone();
+                // A place is an input of the model: knowing it better changes the forecast.
+                if changed && remembered.window.newest().is_some() {
+                    touched.entry(station.id.clone()).or_default().cause = Some(delivery.id);
+                }
+            }
+            Entry::Observation(received) => {
+                let window = &mut remembered.window;
+                let first_before = window.first_hour();
+                let change = window.apply(&received.observation, received.flags);
+                counter!(metrics::OBSERVATIONS, "change" => change.label()).increment(1);
+                if !change.altered() {
+                    return;
+                }
+                let note = touched.entry(received.observation.station.clone()).or_default();
+                if note.received.is_some() {
+                    counter!(metrics::CONFLATED).increment(1);
+                }
+                note.hours.insert(received.observation.time.hour());
+                // The hours that the window has just left behind.
+                if let (Some(before), Some(now)) = (first_before, window.first_hour()) {
+                    note.hours.extend((before..now).take(weather::WINDOW_HOURS as usize));
+                }
+                note.cause = Some(delivery.id);
+                note.received = Some(received.received);
+                let newest = window.newest().is_some_and(|s| s.time == received.observation.time);
+                if newest || change == Change::Newest {
+                    note.newest = Some(delivery.bytes.clone());
+                }
+            }
+        }
+    }
+
+    /// Lends out what is remembered of a station; [`Windows::put_back`] returns it.
+    pub(crate) fn take(&mut self, station: &StationId) -> Option<Remembered> {
+        self.stations.remove(station)
+    }
+
+    /// Returns what was lent out.
+    pub(crate) fn put_back(&mut self, remembered: Remembered) {
+        self.stations.insert(remembered.station.id.clone(), remembered);
+    }
+
+    /// Forgets stations whose commit failed: what is in Redis counts.
+    pub(crate) fn forget<'a>(&mut self, stations: impl Iterator<Item = &'a StationId>) {
+        for station in stations {
+            self.stations.remove(station);
+        }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn forget_all(&mut self) {
+        self.stations.clear();
+    }
+
+    /// Keeps to the limit by forgetting what has not been used for longest.
+    pub(crate) fn shrink(&mut self) {
+        if self.stations.len() > self.most {
+            let mut used: Vec<u64> = self.stations.values().map(|r| r.last_used).collect();
+            // A tenth more than needed, so that not every batch has to search.
+            let excess = (self.stations.len() - self.most + self.most / 10).min(used.len() - 1);
+            let bound = *used.select_nth_unstable(excess).1;
+            self.stations.retain(|_, r| r.last_used >= bound);
+        }
+        gauge!(metrics::CACHED).set(self.stations.len() as f64);
+    }
+}
