@@ -1,0 +1,221 @@
+//! Training batches: windows at random times, with random parts hidden, and what came after.
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use weather::{LEADS, Time, VariableSet};
+
+use crate::dataset::{Network, Series};
+use crate::decode::WET;
+use crate::features::{ALL_LEADS, ANCHORED, ENCODER, PAST, Past, SCALES, SENSORS, WIND_SCALE};
+use crate::grid::{Channel, Grid};
+
+/// Where the target columns of a lead begin: anchored quantities and their weights, wind
+/// components and their weight, wet and its weight, ln(1 + mm) and its weight.
+pub(crate) const WEIGHTS: usize = ANCHORED;
+pub(crate) const WIND: usize = 2 * ANCHORED;
+pub(crate) const RAIN: usize = WIND + 3;
+/// Target columns per lead.
+pub(crate) const TARGETS: usize = RAIN + 4;
+
+/// The share of the loss of temperature, dew point, pressure, wind speed, gust; wind components;
+/// chance and amount of precipitation. Temperature is what most people look at.
+const SHARES: [f32; ANCHORED] = [1.0, 0.6, 0.7, 0.7, 0.4];
+const WIND_SHARE: f32 = 0.15;
+const CHANCE_SHARE: f32 = 0.15;
+const AMOUNT_SHARE: f32 = 0.15;
+
+/// One training step's input.
+#[derive(Clone)]
+pub(crate) struct Batch {
+    pub(crate) encoder: Vec<f32>,
+    pub(crate) leads: Vec<f32>,
+    /// `[batch, LEADS, TARGETS]`.
+    pub(crate) targets: Vec<f32>,
+}
+
+/// The training part of the networks, to be drawn from.
+pub(crate) struct Source<'a> {
+    stations: Vec<(&'a Series, std::ops::Range<usize>)>,
+    /// Running sum of the stations' chances.
+    chances: Vec<f64>,
+    size: usize,
+}
+
+impl<'a> Source<'a> {
+    /// Training stations, windows wholly before each network's cut.
+    pub(crate) fn new(networks: &'a [Network], size: usize) -> Self {
+        Self::between(networks, size, |network| (network.from, network.cut))
+    }
+
+    /// Training stations, windows wholly after each network's cut.
+    pub(crate) fn later(networks: &'a [Network], size: usize) -> Self {
+        Self::between(networks, size, |network| (network.cut, network.to))
+    }
+
+    fn between(networks: &'a [Network], size: usize, bounds: impl Fn(&Network) -> (Time, Time)) -> Self {
+        let (mut stations, mut chances, mut sum) = (Vec::new(), Vec::new(), 0.0);
+        for network in networks {
+            let (from, to) = bounds(network);
+            let usable = network.training().map(|s| (s, s.references(from, to))).filter(|(_, r)| !r.is_empty());
+            let usable: Vec<_> = usable.collect();
+            let total: f64 = usable.iter().map(|(s, _)| hours(s)).sum();
+            for (series, range) in usable {
+                // Under the square root, so that the largest network does not drown the rest.
+                sum += hours(series) / total.max(1.0).sqrt();
+                stations.push((series, range));
+                chances.push(sum);
+            }
+        }
+        Self { stations, chances, size }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.stations.is_empty()
+    }
+
+    /// The batch of a step: the same for the same seed and step.
+    pub(crate) fn draw(&self, seed: u64, step: u64) -> Batch {
+        let mut rng = StdRng::seed_from_u64(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(step));
+        let mut batch = Batch {
+            encoder: vec![0.0; self.size * ENCODER],
+            leads: vec![0.0; self.size * ALL_LEADS],
+            targets: vec![0.0; self.size * LEADS * TARGETS],
+        };
+        let rows = batch.encoder.chunks_exact_mut(ENCODER).zip(batch.leads.chunks_exact_mut(ALL_LEADS));
+        for ((encoder, leads), targets) in rows.zip(batch.targets.chunks_exact_mut(LEADS * TARGETS)) {
+            let total = self.chances.last().copied().unwrap_or_default();
+            let chosen = self.chances.partition_point(|sum| *sum < rng.random::<f64>() * total);
+            let (series, range) = &self.stations[chosen.min(self.stations.len() - 1)];
+            let reference = series.samples[rng.random_range(range.clone())].time;
+            example(series, reference, &mut rng, encoder, leads, targets);
+        }
+        level(&mut batch.targets);
+        batch
+    }
+}
+
+/// How many hours a station has reports for, so that a minute's cadence weighs no more than an hour's.
+#[allow(clippy::cast_precision_loss)] // millions
+fn hours(series: &Series) -> f64 {
+    let span = series.samples.last().map_or(0, |last| last.time - series.samples[0].time);
+    (series.samples.len() as f64).min(span as f64 / 3600.0)
+}
+
+fn example(
+    series: &Series,
+    reference: Time,
+    rng: &mut StdRng,
+    encoder: &mut [f32],
+    leads: &mut [f32],
+    targets: &mut [f32],
+) {
+    let mut station = series.station.clone();
+    if rng.random_bool(0.08) {
+        (station.latitude, station.longitude) = (None, None);
+        if rng.random_bool(0.5) {
+            station.timezone = None;
+        }
+    }
+    if rng.random_bool(0.15) {
+        station.elevation = None;
+    }
+    let samples = series.past(reference);
+    let newest = samples.len() - 1;
+    // A station that has just begun: from one report to three days.
+    let begun = if rng.random_bool(0.12) { rng.random_range(0..newest.max(1)) } else { 0 };
+    let begun = if rng.random_bool(0.02) { newest } else { begun };
+    let mut past = Past::new(&samples[begun..], reference, &station, hidden(rng));
+    if rng.random_bool(0.3) {
+        hide_hours(&mut past.grid, rng);
+        past.anchor();
+    }
+    past.fill(&station, encoder, leads);
+    let future = Grid::<LEADS>::lay(series.future(reference), reference, 1, past.level, series.irregular);
+    fill_targets(&past, &future, targets);
+}
+
+/// Sensors that this station shall not have, this time.
+fn hidden(rng: &mut StdRng) -> VariableSet {
+    let mut hidden = VariableSet::EMPTY;
+    if rng.random_bool(0.25) {
+        for sensor in SENSORS {
+            if rng.random_bool(0.2) {
+                sensor.iter().for_each(|v| hidden.insert(*v));
+            }
+        }
+    }
+    hidden
+}
+
+/// Takes away single hours, as an unsteady line would, and a recent stretch of one channel.
+fn hide_hours(grid: &mut Grid<PAST>, rng: &mut StdRng) {
+    const ALL: [Channel; Channel::COUNT] = [
+        Channel::Temperature,
+        Channel::DewPoint,
+        Channel::Pressure,
+        Channel::WindSpeed,
+        Channel::WindGust,
+        Channel::WindU,
+        Channel::WindV,
+        Channel::Precipitation,
+        Channel::Solar,
+        Channel::CloudCover,
+    ];
+    let share = rng.random_range(0.0..0.7);
+    // Three-hourly stations are common; the newest hour stays.
+    let every = if rng.random_bool(0.3) { 3 } else { 1 };
+    for back in 1..PAST {
+        if back % every != 0 || (every == 1 && rng.random_bool(share)) {
+            ALL.iter().for_each(|channel| grid.hide(*channel, PAST - 1 - back));
+        }
+    }
+    if rng.random_bool(0.3) {
+        let channel = ALL[rng.random_range(0..5)];
+        for back in 0..rng.random_range(1..20) {
+            grid.hide(channel, PAST - 1 - back);
+        }
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // 1 to 48
+fn fill_targets(past: &Past, future: &Grid<LEADS>, targets: &mut [f32]) {
+    const QUANTITIES: [Channel; ANCHORED] =
+        [Channel::Temperature, Channel::DewPoint, Channel::Pressure, Channel::WindSpeed, Channel::WindGust];
+    let anchors = past.anchors();
+    for (hour, row) in targets.chunks_exact_mut(TARGETS).enumerate() {
+        // Errors grow with the lead; without this the far leads would have the loss to themselves.
+        let fair = 1.0 / (0.3 + 0.7 * ((hour + 1) as f32 / 12.0).min(1.0));
+        for (q, channel) in QUANTITIES.into_iter().enumerate() {
+            if let Some((anchor, value)) = anchors.values[q].zip(future.get(channel, hour)) {
+                row[q] = (value - anchor) / SCALES[q];
+                row[WEIGHTS + q] = fair;
+            }
+        }
+        let components = future.get(Channel::WindU, hour).zip(future.get(Channel::WindV, hour));
+        if let Some(((from_u, from_v), (u, v))) = anchors.wind.zip(components) {
+            row[WIND] = (u - from_u) / WIND_SCALE;
+            row[WIND + 1] = (v - from_v) / WIND_SCALE;
+            row[WIND + 2] = fair;
+        }
+        if let Some(rain) = future.get(Channel::Precipitation, hour) {
+            let wet = rain >= WET;
+            row[RAIN] = if wet { 1.0 } else { 0.0 };
+            row[RAIN + 1] = 1.0;
+            row[RAIN + 2] = rain.ln_1p();
+            row[RAIN + 3] = if wet { 1.0 } else { 0.0 };
+        }
+    }
+}
+
+/// Makes the weights of each quantity add up to its share of the loss, so that what few stations
+/// measure counts as much as what all do.
+fn level(targets: &mut [f32]) {
+    let mut columns: Vec<(usize, f32)> = SHARES.iter().enumerate().map(|(q, s)| (WEIGHTS + q, *s)).collect();
+    columns.extend([(WIND + 2, WIND_SHARE), (RAIN + 1, CHANCE_SHARE), (RAIN + 3, AMOUNT_SHARE)]);
+    for (column, share) in columns {
+        let sum: f32 = targets.iter().skip(column).step_by(TARGETS).sum();
+        // A handful of cases must not get the weight of thousands.
+        let factor = share / sum.max(200.0);
+        targets.iter_mut().skip(column).step_by(TARGETS).for_each(|w| *w *= factor);
+    }
+}

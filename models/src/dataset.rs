@@ -1,0 +1,222 @@
+//! Networks of stations in memory, split into what is trained on and what is judged by.
+//!
+//! Every fifth station (by a hash of its identifier) is held out, and so is the last fifth of each
+//! network's period: a model is judged on stations it never saw in a time after its training.
+//! Neither alone would do, because neighbouring stations report the same weather.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use archive::{Filter, read_observations, read_stations};
+use sha2::{Digest, Sha256};
+use weather::time::HOUR;
+use weather::{LEADS, Sample, Station, StationId, Time, Variable, VariableSet, quality};
+
+use crate::features::PAST;
+
+/// One in so many stations is held out.
+const HELD_OUT: u8 = 5;
+/// The share of a network's period that is trained on.
+const TRAINED: f64 = 0.8;
+/// How much of the past and of the future a case needs, s.
+const BEHIND: i64 = PAST as i64 * HOUR;
+const AHEAD: i64 = LEADS as i64 * HOUR + HOUR / 2;
+/// A sensor that is heard in fewer of a station's reports speaks only when there is something to
+/// say (gusts and rain in METARs): its silence is not zero, so its values are no fair target.
+const REGULAR: f64 = 0.5;
+/// A gauge that never says zero is silent when it is dry.
+const SOME_DRY: f64 = 0.05;
+
+/// A station and all it reported.
+pub(crate) struct Series {
+    pub(crate) station: Station,
+    /// Oldest first, one per time.
+    pub(crate) samples: Vec<Sample>,
+    /// Variables that are no fair target at this station.
+    pub(crate) irregular: VariableSet,
+    pub(crate) held_out: bool,
+}
+
+impl Series {
+    /// The observations that a forecast at `reference` may see.
+    pub(crate) fn past(&self, reference: Time) -> &[Sample] {
+        let from = self.samples.partition_point(|s| s.time <= reference - (BEHIND + HOUR));
+        let to = self.samples.partition_point(|s| s.time <= reference);
+        &self.samples[from..to]
+    }
+
+    /// The observations that a forecast at `reference` is about.
+    pub(crate) fn future(&self, reference: Time) -> &[Sample] {
+        let from = self.samples.partition_point(|s| s.time <= reference);
+        let to = self.samples.partition_point(|s| s.time <= reference + AHEAD);
+        &self.samples[from..to]
+    }
+
+    /// The indexes of samples that can be a reference time, seen and judged within the bounds.
+    pub(crate) fn references(&self, from: Time, to: Time) -> std::ops::Range<usize> {
+        let first = self.samples.partition_point(|s| s.time < from + BEHIND);
+        let end = self.samples.partition_point(|s| s.time < to - AHEAD);
+        first..end.max(first)
+    }
+}
+
+/// Files that share stations, as one.
+pub(crate) struct Network {
+    pub(crate) name: String,
+    pub(crate) series: Vec<Series>,
+    pub(crate) from: Time,
+    /// Training ends and judging begins.
+    pub(crate) cut: Time,
+    pub(crate) to: Time,
+    /// What was left out while reading.
+    pub(crate) reports: Vec<String>,
+}
+
+impl Network {
+    pub(crate) fn training(&self) -> impl Iterator<Item = &Series> {
+        self.series.iter().filter(|s| !s.held_out)
+    }
+
+    pub(crate) fn judging(&self) -> impl Iterator<Item = &Series> {
+        self.series.iter().filter(|s| s.held_out)
+    }
+}
+
+/// Whether a station is kept for judging, by its identifier alone, whatever file it is in.
+pub(crate) fn held_out(id: &StationId) -> bool {
+    Sha256::digest(id.as_str().as_bytes())[0].is_multiple_of(HELD_OUT)
+}
+
+/// Which stations to keep in memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Want {
+    All,
+    HeldOut,
+}
+
+/// Reads every `NAME.parquet` or `NAME.csv` that has a `NAME_stations.csv` beside it, below a
+/// folder or its `tables/`. Files that share stations become one network with one cut.
+///
+/// # Errors
+/// When there is no such file, or one can't be read.
+pub(crate) fn read(data: &Path, want: Want, mut told: impl FnMut(&str)) -> anyhow::Result<Vec<Network>> {
+    let mut networks: Vec<(String, HashMap<StationId, Series>, Vec<String>)> = Vec::new();
+    for (name, observations, stations) in tables(data)? {
+        told(&name);
+        let (series, report) = read_table(&observations, &stations)?;
+        match networks.iter_mut().find(|(_, known, _)| series.keys().any(|id| known.contains_key(id))) {
+            Some((known_name, known, reports)) => {
+                known_name.push('+');
+                known_name.push_str(&name);
+                reports.push(report);
+                for (id, more) in series {
+                    match known.get_mut(&id) {
+                        Some(known) => known.samples.extend(more.samples),
+                        None => {
+                            known.insert(id, more);
+                        }
+                    }
+                }
+            }
+            None => networks.push((name, series, vec![report])),
+        }
+    }
+    Ok(networks.into_iter().filter_map(|(name, series, reports)| assemble(name, series, reports, want)).collect())
+}
+
+fn tables(data: &Path) -> anyhow::Result<Vec<(String, PathBuf, PathBuf)>> {
+    let folder = Some(data.join("tables")).filter(|t| t.is_dir()).unwrap_or_else(|| data.to_owned());
+    let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut found: Vec<(String, PathBuf, PathBuf)> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "parquet" || e == "csv"))
+        .filter_map(|path| {
+            let name = path.file_stem()?.to_str()?.to_owned();
+            let stations = path.with_file_name(format!("{name}_stations.csv"));
+            stations.exists().then_some((name, path, stations))
+        })
+        .collect();
+    found.sort();
+    anyhow::ensure!(!found.is_empty(), "{}: no NAME.parquet with a NAME_stations.csv beside it", folder.display());
+    Ok(found)
+}
+
+fn read_table(observations: &Path, stations: &Path) -> anyhow::Result<(HashMap<StationId, Series>, String)> {
+    let mut series: HashMap<StationId, Series> = read_stations(stations)?
+        .into_iter()
+        .map(|station| {
+            let held_out = held_out(&station.id);
+            let id = station.id.clone();
+            (id, Series { station, samples: Vec::new(), irregular: VariableSet::EMPTY, held_out })
+        })
+        .collect();
+    let mut file = read_observations(observations, Filter::default())?;
+    for observation in file.by_ref() {
+        let observation = observation?;
+        let flags = quality::check(&observation.values);
+        let id = observation.station;
+        let entry = series.entry(id.clone()).or_insert_with(|| Series {
+            held_out: held_out(&id),
+            station: Station::unregistered(id),
+            samples: Vec::new(),
+            irregular: VariableSet::EMPTY,
+        });
+        entry.samples.push(Sample { time: observation.time, values: observation.values, flags, revision: 0 });
+    }
+    Ok((series, format!("{}: {}", observations.display(), file.report())))
+}
+
+fn assemble(name: String, series: HashMap<StationId, Series>, reports: Vec<String>, want: Want) -> Option<Network> {
+    let mut series: Vec<Series> = series.into_values().filter(|s| !s.samples.is_empty()).collect();
+    // A map's order differs from run to run; training must not.
+    series.sort_by(|a, b| a.station.id.cmp(&b.station.id));
+    for station in &mut series {
+        station.samples.sort_by_key(|s| s.time);
+        station.samples.dedup_by_key(|s| s.time);
+        station.samples.shrink_to_fit();
+        station.irregular = irregular(&station.samples);
+    }
+    let from = series.iter().filter_map(|s| s.samples.first()).map(|s| s.time).min()?;
+    let to = series.iter().filter_map(|s| s.samples.last()).map(|s| s.time).max()?;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // seconds of some years
+    let cut = from + ((to - from) as f64 * TRAINED) as i64;
+    if want == Want::HeldOut {
+        series.retain(|s| s.held_out);
+    }
+    Some(Network { name, series, from, cut, to, reports })
+}
+
+#[allow(clippy::cast_precision_loss)] // counts of reports
+fn irregular(samples: &[Sample]) -> VariableSet {
+    let count = |wanted: &dyn Fn(&Sample) -> bool| samples.iter().filter(|s| wanted(s)).count() as f64;
+    let has = |variable| count(&|s: &Sample| s.values.get(variable).is_some());
+    let mut irregular = VariableSet::EMPTY;
+    if has(Variable::WindGust) < REGULAR * has(Variable::WindSpeed) {
+        irregular.insert(Variable::WindGust);
+    }
+    let dry = count(&|s: &Sample| s.values.get(Variable::Precipitation) == Some(0.0));
+    if dry < SOME_DRY * has(Variable::Precipitation) {
+        irregular.insert(Variable::Precipitation);
+    }
+    irregular
+}
+
+/// The licence of a network that is known by name; others are not stated.
+pub(crate) fn licence(network: &str) -> &'static str {
+    const KNOWN: [(&str, &str); 7] = [
+        ("brazil_inmet", "INMET public historical data, no licence stated"),
+        (
+            "china_cities",
+            "repository BSD-3-Clause; observations of the China Meteorological Administration, no data licence stated",
+        ),
+        ("europe_metar", "METARs via NOAA Aviation Weather Center, US public domain"),
+        ("us_uk_airports_bdg1", "repository MIT; airport METARs from Weather Underground history pages"),
+        ("beijing_prsa", "UCI Machine Learning Repository, CC BY 4.0 (Zhang et al. 2017)"),
+        ("new_york_airports_2013", "CC0 package; ASOS, NOAA, US public domain"),
+        ("jena_2020", "Max Planck Institute for Biogeochemistry, free to use with acknowledgement"),
+    ];
+    KNOWN.iter().find(|(name, _)| network.starts_with(name)).map_or("not stated", |(_, licence)| licence)
+}
