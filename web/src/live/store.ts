@@ -4,6 +4,7 @@ import { markRaw, ref, type ShallowRef, shallowRef } from "vue";
 import { fetchForecast, fetchObservations, fetchStation, fetchStations, liveUrl } from "../api/rest";
 import type { ServerFrame, Subscription } from "../api/types";
 import { type ConnectionState, LiveConnection } from "./connection";
+import { leavesGap } from "./gaps";
 import {
   applyFrames,
   applyStations,
@@ -37,6 +38,8 @@ export const useLiveStore = defineStore("live", () => {
   /** Counts losses of continuity: whoever keeps history must read it again. */
   const gaps = ref(0);
 
+  /** Subscriptions that had their first snapshot. */
+  const begun = new Set<string>();
   let queue: ServerFrame[] = [];
   let scheduled = false;
 
@@ -50,9 +53,7 @@ export const useLiveStore = defineStore("live", () => {
   }
 
   function receive(frame: ServerFrame): void {
-    // A server that could not fill the gap says so, and follows with a snapshot, which holds
-    // only the newest observation.
-    if (frame.type === "recovered" && !frame.complete) gaps.value += 1;
+    if (leavesGap(frame, begun)) gaps.value += 1;
     queue.push(frame);
     if (scheduled) return;
     scheduled = true;
@@ -68,11 +69,15 @@ export const useLiveStore = defineStore("live", () => {
     if (!document.hidden) client.retryNow();
   });
 
+  client.start();
+
   /** Returns the way to let go of it again. */
   function subscribe(subscription: Subscription): () => void {
-    client.start();
     client.subscribe(subscription);
-    return () => client.unsubscribe(subscription.id);
+    return () => {
+      client.unsubscribe(subscription.id);
+      begun.delete(subscription.id);
+    };
   }
 
   return { network, connection, pulses, gaps, subscribe, ...reads(network) };

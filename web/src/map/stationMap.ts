@@ -38,6 +38,7 @@ export class StationMap {
   private fitted = lastCamera !== null;
   private fine = false;
   private pulsing = 0;
+  private destroyed = false;
 
   constructor(
     container: HTMLElement,
@@ -58,17 +59,19 @@ export class StationMap {
     this.map.touchZoomRotate.disableRotation();
     this.map.addControl(new maplibre.NavigationControl({ showCompass: false }), "top-right");
     this.map.addControl(new maplibre.ScaleControl({}), "bottom-right");
-    this.map.on("load", () => this.loaded());
+    // Not "load": that waits for a moment without new data, which a busy network never has.
+    this.map.on("style.load", () => this.styleLoaded());
     // Asked for rather than pushed: a change of style forgets its images.
     this.map.on("styleimagemissing", ({ id }) => this.addImage(id));
     this.map.on("moveend", () => void this.moved());
     this.listenToPointer();
   }
 
-  private loaded(): void {
+  /** At the start and after each change of theme, which begins with empty sources. */
+  private styleLoaded(): void {
     this.put(STATIONS, this.markers);
     this.fit();
-    void this.drawGeography("coarse");
+    void this.drawGeography(this.fine ? "fine" : "coarse");
   }
 
   private addImage(id: string): void {
@@ -77,9 +80,12 @@ export class StationMap {
   }
 
   private async drawGeography(detail: "coarse" | "fine"): Promise<void> {
-    const { land, borders } = await loadGeography(detail);
-    this.put(LAND, land);
-    this.put(BORDERS, borders);
+    // Without its coast the map still shows every station, so a failed load is no error.
+    const geography = await loadGeography(detail).catch(() => null);
+    const late = this.destroyed || (detail === "coarse" && this.fine);
+    if (!geography || late) return;
+    this.put(LAND, geography.land);
+    this.put(BORDERS, geography.borders);
   }
 
   private async moved(): Promise<void> {
@@ -111,16 +117,13 @@ export class StationMap {
 
   retheme(): void {
     this.map.setStyle(mapStyle(), { diff: false });
-    this.map.once("styledata", () => {
-      this.put(STATIONS, this.markers);
-      void this.drawGeography(this.fine ? "fine" : "coarse");
-    });
   }
 
   /** A ring that widens and goes, where an observation just came in. */
   pulse(id: string): void {
+    if (this.pulsing >= PULSES_AT_ONCE || document.hidden) return;
     const marker = this.markers.features.find((feature) => feature.properties.id === id);
-    if (!marker || this.pulsing >= PULSES_AT_ONCE || document.hidden) return;
+    if (!marker) return;
     const element = document.createElement("span");
     element.className = "map-pulse";
     const ring = document.createElement("i");
@@ -156,6 +159,7 @@ export class StationMap {
   }
 
   destroy(): void {
+    this.destroyed = true;
     this.map.remove();
   }
 }
