@@ -1,0 +1,77 @@
+# Weatherglass. `make` alone lists what can be made.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+.NOTPARALLEL:
+
+# Node comes from here when the system's is too old; cargo may not be on a bare login's PATH.
+export PATH := $(CURDIR)/.tools/node_modules/.bin:$(PATH):$(HOME)/.cargo/bin
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BINARY := $(TARGET)/release/weatherglass
+WEB_SOURCES := $(shell find web/src web/public -type f 2>/dev/null) \
+	$(addprefix web/,index.html package.json package-lock.json vite.config.ts tsconfig.json)
+# Handed to the command that a target runs: make demo ARGS="--stations 40"
+ARGS ?=
+
+.PHONY: help setup setup-browser demo web build test lint fmt bench screenshot train evaluate secrets up down clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+setup: ## install or build what is missing (redis-server, Node, npm packages), and only that
+	@scripts/setup.sh
+
+setup-browser: ## the same, and a Chromium for the browser tests
+	@scripts/setup.sh --browser
+
+demo: setup web build ## the whole service on this machine with simulated stations; ARGS="--stations N --data DIR"
+	@exec $(BINARY) demo $(ARGS)
+
+web: setup web/dist/index.html ## the dashboard's bundle, when its sources changed
+
+web/dist/index.html: $(WEB_SOURCES)
+	@echo "== dashboard"
+	@cd web && npm run --silent build
+	@touch $@
+
+build: ## the weatherglass binary
+	@echo "== weatherglass (the first time compiles every dependency: about ten minutes on two cores)"
+	@cargo build --release -p weatherglass
+
+test: setup-browser ## everything: formatting, lints, unit, end-to-end, web and browser tests
+	@scripts/test.sh
+
+lint: setup ## formatting and lints only
+	@scripts/test.sh --lint
+
+fmt: ## format the Rust sources
+	@cargo fmt --all
+
+bench: build ## latency from POST to WebSocket frame, beside a bare Redis round trip and one inference
+	@$(BINARY) bench latency $(ARGS)
+
+screenshot: setup-browser web build ## docs/screenshot-*.png, from a running demo or one started for it
+	@scripts/screenshot.sh
+
+train: build ## a new model version: make train DATA=DIR VERSION=0.2.0
+	@$(BINARY) train --data "$(or $(DATA),$(error DATA=DIR names the folder of observations))" \
+		--version "$(or $(VERSION),$(error VERSION=x.y.z names the new version))" $(ARGS)
+
+evaluate: build ## score a model version on held-out stations: make evaluate DATA=DIR
+	@$(BINARY) evaluate --data "$(or $(DATA),$(error DATA=DIR names the folder of observations))" $(ARGS)
+
+secrets: ## passwords and keys for compose, as files in deploy/secrets; those that exist are kept
+	@scripts/secrets.sh
+
+up: secrets ## the stack of compose.yaml, in containers
+	@docker compose up --build --detach
+
+down: ## stop that stack; its data stays
+	@docker compose down
+
+clean: ## remove what was built; data stays
+	@cargo clean
+	@rm -rf web/dist web/node_modules .tools
