@@ -31,9 +31,9 @@ const station = process.env.WEATHERGLASS_STATION ?? (await firstWithForecast());
 const browser = await launch();
 try {
   const page = await browser.newPage({ viewport: { width, height }, colorScheme, deviceScaleFactor: 1 });
-  const take = async (name) => {
+  const take = async (name, fullPage = false) => {
     const path = join(out, name);
-    await page.screenshot({ path });
+    await page.screenshot({ path, fullPage });
     console.log(path);
   };
   await mkdir(out, { recursive: true });
@@ -46,7 +46,7 @@ try {
   await page.goto(`${url}/station/${encodeURIComponent(station)}`);
   await page.locator(`${testid("chart-temperature")}[data-forecast-reference] canvas`).waitFor();
   await page.waitForTimeout(1_000);
-  await take("screenshot-station.png");
+  await take("screenshot-station.png", true);
 } finally {
   await browser.close();
 }
