@@ -87,7 +87,12 @@ setup_node() {
 setup_packages() {
   cmp -s web/package-lock.json web/node_modules/.installed-lock.json && return
   say "npm packages of the dashboard"
-  (cd web && npm ci --no-audit --no-fund --loglevel=error)
+  # npm 11 refuses a lock that leaves out another platform's optional package, which npm 10 takes.
+  # Installing by the lock, without writing it, gives the same versions.
+  (cd web && npm ci --no-audit --no-fund --loglevel=error) || {
+    say "npm ci refused the lock file (see above): installing by it with npm install"
+    (cd web && npm install --no-save --no-audit --no-fund --loglevel=error)
+  }
   cp web/package-lock.json web/node_modules/.installed-lock.json
 }
 
