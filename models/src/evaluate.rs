@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use weather::{LEADS, Observation, Prediction, QUANTILES, Quantity, Sample, VariableSet, Window, derived};
 
-use crate::baselines::Baselines;
+use crate::baselines::{diurnal, persistence};
 use crate::dataset::{Network, Series};
 use crate::decode::WET;
 use crate::features::Past;
@@ -197,8 +197,8 @@ fn scalar(
         QUANTILES.iter().zip(levels).zip(SHARES).map(|((t, q), w)| 2.0 * w * pinball(*t, q, observed)).sum();
     Some(Errors {
         model: (distribution.median()[lead - 1] - observed).abs(),
-        persistence: (Baselines::new(past, channel).persistence? - observed).abs(),
-        diurnal: (Baselines::diurnal(past, channel, lead)? - observed).abs(),
+        persistence: (persistence(past, channel)? - observed).abs(),
+        diurnal: (diurnal(past, channel, lead)? - observed).abs(),
         spread: Some((crps, (levels[1]..=levels[5]).contains(&observed))),
     })
 }
@@ -214,8 +214,8 @@ fn chance(prediction: &Prediction, past: &Past, future: &Grid<LEADS>, lead: usiz
     let square = |p: f32| (p - observed).powi(2);
     Some(Errors {
         model: square(prediction.precipitation_probability.as_ref()?[lead - 1]),
-        persistence: square(wet(Baselines::new(past, Channel::Precipitation).persistence?)),
-        diurnal: square(wet(Baselines::diurnal(past, Channel::Precipitation, lead)?)),
+        persistence: square(wet(persistence(past, Channel::Precipitation)?)),
+        diurnal: square(wet(diurnal(past, Channel::Precipitation, lead)?)),
         spread: None,
     })
 }
@@ -230,8 +230,8 @@ fn direction(prediction: &Prediction, past: &Past, future: &Grid<LEADS>, lead: u
         let difference = (d - observed).abs().rem_euclid(360.0);
         difference.min(360.0 - difference)
     };
-    let (newest_u, newest_v) = past.newest(Channel::WindU).zip(past.newest(Channel::WindV))?;
-    let (day_u, day_v) = past.same_hour(Channel::WindU, lead, 0).zip(past.same_hour(Channel::WindV, lead, 0))?;
+    let (newest_u, newest_v) = persistence(past, Channel::WindU).zip(persistence(past, Channel::WindV))?;
+    let (day_u, day_v) = diurnal(past, Channel::WindU, lead).zip(diurnal(past, Channel::WindV, lead))?;
     Some(Errors {
         model: turn(prediction.wind_direction.as_ref()?[lead - 1]),
         persistence: turn(derived::wind_direction(newest_u, newest_v)),

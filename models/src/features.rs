@@ -359,3 +359,76 @@ pub(crate) const SENSORS: [&[Variable]; 8] = [
     &[Variable::SolarRadiation],
     &[Variable::CloudCover],
 ];
+
+#[cfg(test)]
+mod tests {
+    use weather::{Flags, Observation, StationId, Window};
+
+    use super::*;
+
+    fn station() -> Station {
+        let mut station = Station::unregistered(StationId::new("A").unwrap());
+        (station.latitude, station.longitude, station.elevation) = (Some(-15.8), Some(-47.9), Some(1160.0));
+        station
+    }
+
+    fn window(hours: i64) -> Window {
+        let mut window = Window::default();
+        for hour in 0..=hours {
+            let time = Time::from_unix(1_700_001_000 + hour * HOUR);
+            #[allow(clippy::cast_precision_loss)]
+            let values = [(Variable::Temperature, hour as f32), (Variable::PressureStation, 890.0)];
+            let values = values.into_iter().collect();
+            window.apply(&Observation { station: station().id, time, values, source: None }, Flags::default());
+        }
+        window
+    }
+
+    fn past(samples: &[Sample]) -> Past {
+        Past::new(samples, samples.last().unwrap().time, &station(), VariableSet::EMPTY)
+    }
+
+    fn rows(samples: &[Sample], station: &Station) -> (Vec<f32>, Vec<f32>) {
+        let (mut encoder, mut leads) = (vec![9.9; ENCODER], vec![9.9; ALL_LEADS]);
+        past(samples).fill(station, &mut encoder, &mut leads);
+        (encoder, leads)
+    }
+
+    #[test]
+    fn what_lies_before_the_grid_does_not_matter() {
+        let window = window(95);
+        let samples = window.samples();
+        assert_eq!(rows(samples, &station()), rows(&samples[samples.len() - 73..], &station()));
+    }
+
+    #[test]
+    fn the_same_hour_of_the_last_days() {
+        let window = window(95);
+        let past = past(window.samples());
+        // The reference is hour 95: lead 1 is hour 96, a day earlier 72.
+        for (lead, day, expected) in
+            [(1, 0, 72.0), (24, 0, 95.0), (25, 0, 73.0), (48, 0, 95.0), (1, 2, 24.0), (13, 1, 60.0)]
+        {
+            assert_eq!(past.same_hour(Channel::Temperature, lead, day), Some(expected), "{lead} {day}");
+        }
+    }
+
+    #[test]
+    fn every_number_is_filled_and_none_is_wild() {
+        let window = window(30);
+        for place in [station(), Station::unregistered(station().id)] {
+            let (encoder, leads) = rows(window.samples(), &place);
+            assert!(encoder.iter().chain(&leads).all(|v| v.is_finite() && v.abs() < 9.0));
+        }
+    }
+
+    #[test]
+    fn a_zone_tells_the_hour_where_no_position_does() {
+        let mut zoned = Station::unregistered(station().id);
+        zoned.timezone = Some("Asia/Tokyo".into());
+        let noon = Time::parse("2026-06-01T03:00:00Z").unwrap();
+        let sky = Sky::new(&zoned, noon);
+        assert_eq!((sky.hour, sky.place), (1.0, 0.0));
+        assert!((sky.now.hour_cosine + 1.0).abs() < 1e-5);
+    }
+}
