@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
+use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use http_body_util::LengthLimitError;
 use serde::Deserialize;
@@ -61,6 +62,10 @@ pub(crate) fn router(door: Door, keys: Option<Keys>, config: &Config) -> Router 
 /// Serves until `shutdown`, then waits for requests in progress.
 pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) -> anyhow::Result<()> {
     let draining = shutdown.clone();
+    // An answer must not wait for the acknowledgement of the one before.
+    let listener = listener.tap_io(|connection| {
+        let _ = connection.set_nodelay(true);
+    });
     let server = axum::serve(listener, router).with_graceful_shutdown(draining.cancelled_owned());
     let deadline = async {
         shutdown.cancelled().await;

@@ -165,6 +165,17 @@ impl Redis {
         Ok(self.client.get_multiplexed_async_connection_with_config(&settings).await?)
     }
 
+    /// One round trip on the connection that appends and commits use: a reference for benchmarks.
+    ///
+    /// # Errors
+    /// When Redis can't be reached.
+    pub async fn round_trip(&self) -> Result<std::time::Duration, Error> {
+        let mut connection = self.hot();
+        let begun = std::time::Instant::now();
+        redis::cmd("PING").query_async::<()>(&mut connection).await?;
+        Ok(begun.elapsed())
+    }
+
     /// Whether Redis answers now.
     ///
     /// # Errors

@@ -26,11 +26,13 @@ pub(crate) struct Pipeline {
     redis: Redis,
     inference: Inference,
     windows: Windows,
+    /// Leases that Redis has refused, to be told to the source.
+    refused: Vec<Lease>,
 }
 
 impl Pipeline {
     pub(crate) fn new(redis: Redis, inference: Inference, cached_stations: usize) -> Self {
-        Self { redis, inference, windows: Windows::new(cached_stations) }
+        Self { redis, inference, windows: Windows::new(cached_stations), refused: Vec::new() }
     }
 
     /// Processes batches until shutdown. A batch that was read is committed first.
@@ -49,6 +51,9 @@ impl Pipeline {
                 }
                 Err(error) => Err(error),
             };
+            for lease in self.refused.drain(..) {
+                source.disown(lease);
+            }
             match step {
                 Ok(()) => backoff.reset(),
                 Err(failure) => {
@@ -137,11 +142,12 @@ impl Pipeline {
         let redis = &self.redis;
         let done = join_all(batches.iter().filter_map(|(partition, batch)| {
             let lease = leases.get(partition)?;
-            Some(async move { (*partition, batch, commit_one(redis, lease, batch).await) })
+            Some(async move { (lease, batch, commit_one(redis, lease, batch).await) })
         }))
         .await;
         let mut outcome = Ok(());
-        for (partition, batch, result) in done {
+        for (lease, batch, result) in done {
+            let partition = lease.partition;
             match result {
                 Ok(Committed::Done(_)) => counter!(metrics::FORECASTS).increment(batch.forecasts.len() as u64),
                 Ok(Committed::Repeated) => {}
@@ -152,6 +158,7 @@ impl Pipeline {
                     if failure == Error::Fenced(partition) {
                         counter!(metrics::FENCED).increment(1);
                         warn!(partition, "a commit was refused: another worker owns the partition");
+                        self.refused.push(lease.clone());
                     } else {
                         outcome = Err(failure);
                     }

@@ -1,7 +1,7 @@
 //! Where batches come from: what was left pending first, then what is new.
 
-use std::collections::{HashMap, VecDeque};
-use std::time::Duration;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
 
 use streams::lease::Lease;
 use streams::{Delivery, Error, GroupReader, Partition, Redis};
@@ -13,6 +13,10 @@ const BLOCK: Duration = Duration::from_millis(500);
 /// Entries handed out this often may be what killed the worker: they are tried one by one.
 const SUSPICIOUS: u64 = 3;
 
+/// How often pending entries are looked for although the owner is the same: a worker that was
+/// paused may have been handed entries after its partitions had gone to us.
+const SWEEP: Duration = Duration::from_secs(10);
+
 /// Entries to be processed together, with the leases they are committed under.
 pub(crate) struct Work {
     pub(crate) deliveries: Vec<Delivery>,
@@ -23,8 +27,10 @@ pub(crate) struct Work {
 pub(crate) struct Source {
     reader: GroupReader,
     shown: watch::Receiver<Vec<Lease>>,
-    /// Partitions whose pending entries have been taken over.
-    settled: HashMap<Partition, Lease>,
+    /// Partitions whose pending entries have been taken over, and when.
+    settled: HashMap<Partition, (Lease, Instant)>,
+    /// Tokens of leases that Redis has refused, until ownership has noticed too.
+    refused: HashSet<String>,
     /// Pending entries that are still to be processed.
     recovered: VecDeque<Delivery>,
     batch: usize,
@@ -39,7 +45,15 @@ impl Source {
         batch: usize,
     ) -> Result<Self, Error> {
         let reader = GroupReader::open(redis, consumer).await?;
-        Ok(Self { reader, shown, settled: HashMap::new(), recovered: VecDeque::new(), batch, connected: true })
+        Ok(Self {
+            reader,
+            shown,
+            settled: HashMap::new(),
+            refused: HashSet::new(),
+            recovered: VecDeque::new(),
+            batch,
+            connected: true,
+        })
     }
 
     /// The next batch; empty when nothing came for half a second.
@@ -50,7 +64,7 @@ impl Source {
         }
         self.settle().await?;
         let deliveries = if self.recovered.is_empty() { self.read().await? } else { self.recovered_chunk() };
-        Ok(Work { deliveries, leases: self.settled.clone() })
+        Ok(Work { deliveries, leases: self.settled.iter().map(|(p, (lease, _))| (*p, lease.clone())).collect() })
     }
 
     /// Forgets what was settled: after a commit of unknown outcome, only Redis knows what is pending.
@@ -60,13 +74,26 @@ impl Source {
         self.connected = false;
     }
 
+    /// Stops reading a partition whose lease Redis has refused.
+    pub(crate) fn disown(&mut self, lease: Lease) {
+        self.settled.remove(&lease.partition);
+        self.recovered.retain(|d| d.partition != lease.partition);
+        self.refused.insert(lease.token);
+    }
+
     /// Takes over what is pending of partitions that are newly ours, before anything new of them.
+    ///
+    /// Nothing of ours is in progress here, so whatever is pending was handed to somebody else.
     async fn settle(&mut self) -> Result<(), Error> {
         let owned = self.shown.borrow_and_update().clone();
-        self.settled.retain(|_, lease| owned.contains(lease));
+        self.refused.retain(|token| owned.iter().any(|lease| lease.token == *token));
+        self.settled.retain(|_, (lease, _)| owned.contains(lease));
         self.recovered.retain(|d| self.settled.contains_key(&d.partition));
-        for lease in owned {
-            if self.settled.contains_key(&lease.partition) {
+        if !self.recovered.is_empty() {
+            return Ok(());
+        }
+        for lease in owned.into_iter().filter(|l| !self.refused.contains(&l.token)) {
+            if self.settled.get(&lease.partition).is_some_and(|(_, at)| at.elapsed() < SWEEP) {
                 continue;
             }
             self.reader.ensure_group(lease.partition).await?;
@@ -75,7 +102,7 @@ impl Source {
                 info!(partition = lease.partition, entries = pending.len(), "took over unacknowledged entries");
             }
             self.recovered.extend(pending);
-            self.settled.insert(lease.partition, lease);
+            self.settled.insert(lease.partition, (lease, Instant::now()));
         }
         Ok(())
     }

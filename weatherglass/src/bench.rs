@@ -1,0 +1,23 @@
+//! `weatherglass bench`: speed, always beside a reference measured in the same run.
+
+mod latency;
+
+/// What to measure.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// From a POST to its forecast's WebSocket frame, under a light load.
+    Latency(latency::Args),
+}
+
+/// Runs one of them.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    match args.what {
+        What::Latency(args) => latency::run(args).await,
+    }
+}
