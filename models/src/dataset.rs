@@ -220,3 +220,71 @@ pub(crate) fn licence(network: &str) -> &'static str {
     ];
     KNOWN.iter().find(|(name, _)| network.starts_with(name)).map_or("not stated", |(_, licence)| licence)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn the_split_of_stations_is_for_ever() {
+        let id = |text: &str| StationId::new(text).unwrap();
+        let held: Vec<&str> = ["KJFK", "KEWR", "KLGA", "A001", "A002", "LHBP", "jena-mpi-bgc"]
+            .into_iter()
+            .filter(|t| held_out(&id(t)))
+            .collect();
+        assert_eq!(held, ["KJFK", "KEWR", "jena-mpi-bgc"], "a model would be judged on what it was trained on");
+        let share = (0..1000).filter(|n| held_out(&id(&format!("S{n}")))).count();
+        assert!((150..250).contains(&share), "{share}");
+    }
+
+    /// Station A from `day` of January for 20 days, hourly.
+    fn write(folder: &Path, name: &str, day: u32) {
+        let mut rows = "station,time,temperature\n".to_owned();
+        for hour in 0..20 * 24 {
+            writeln!(rows, "A,2024-01-{:02} {:02}:00,5", day + hour / 24, hour % 24).unwrap();
+        }
+        fs::write(folder.join(format!("{name}.csv")), rows).unwrap();
+        fs::write(folder.join(format!("{name}_stations.csv")), "station\nA\n").unwrap();
+    }
+
+    #[test]
+    fn files_of_the_same_stations_are_one_network_with_one_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "early", 1);
+        write(folder.path(), "late", 11);
+        let networks = read(folder.path(), Want::All, |_| ()).unwrap();
+        let [network] = networks.as_slice() else { panic!("{} networks", networks.len()) };
+        assert_eq!(network.name, "early+late");
+        let series = &network.series[0];
+        assert_eq!(series.samples.len(), 30 * 24, "the ten common days count once");
+        assert_eq!((network.cut - network.from) * 5, (network.to - network.from) * 4);
+        for (from, to) in [(network.from, network.cut), (network.cut, network.to)] {
+            let range = series.references(from, to);
+            assert!(!range.is_empty());
+            for index in range {
+                let reference = series.samples[index].time;
+                let seen = series.past(reference);
+                assert!(reference - BEHIND >= from && reference + AHEAD < to);
+                assert!(seen.iter().all(|s| s.time <= reference));
+                assert!(series.future(reference).iter().all(|s| s.time > reference && s.time < to));
+            }
+        }
+    }
+
+    #[test]
+    fn sensors_that_speak_only_when_it_blows_or_rains_are_no_target() {
+        let sample = |gust: f32, rain: f32| Sample {
+            time: Time::from_unix(0),
+            values: [(Variable::WindSpeed, 1.0), (Variable::WindGust, gust), (Variable::Precipitation, rain)]
+                .into_iter()
+                .collect(),
+            flags: quality::check(&weather::Values::default()),
+            revision: 0,
+        };
+        let found = irregular(&[sample(9.0, 0.2), sample(f32::NAN, f32::NAN), sample(f32::NAN, f32::NAN)]);
+        assert!(found.contains(Variable::WindGust) && found.contains(Variable::Precipitation));
+        assert_eq!(irregular(&[sample(9.0, 0.0), sample(3.0, 0.4)]), VariableSet::EMPTY);
+    }
+}

@@ -102,3 +102,12 @@ fn fill(input: &Input<'_>, encoder: &mut [f32], leads: &mut [f32]) -> Option<Anc
     past.fill(input.station, encoder, leads);
     Some(past.anchors())
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_forecaster_can_move_to_its_thread() {
+        fn assert_send<T: Send>() {}
+        assert_send::<super::Forecaster>();
+    }
+}
