@@ -56,9 +56,16 @@ impl RedisServer {
     /// # Errors
     /// [`ServerError`].
     pub fn temporary() -> Result<Self, ServerError> {
-        let dir = tempfile::tempdir()?;
-        let port = free_port()?;
-        Self::start(port, dir.path().to_owned(), Some(dir))
+        let mut tries = 5;
+        loop {
+            let dir = tempfile::tempdir()?;
+            tries -= 1;
+            // A port that was free a moment ago may be somebody's outgoing connection by now.
+            match Self::start(free_port()?, dir.path().to_owned(), Some(dir)) {
+                Err(ServerError::PortInUse(_) | ServerError::Exited(_)) if tries > 0 => {}
+                started => return started,
+            }
+        }
     }
 
     fn start(port: u16, dir: PathBuf, throw_away: Option<tempfile::TempDir>) -> Result<Self, ServerError> {
@@ -124,7 +131,7 @@ impl RedisServer {
         }
     }
 
-    /// Starts it again on the same port and data after [`RedisServer::kill`].
+    /// Starts it again on the same port and data after [`RedisServer::kill`] or [`RedisServer::stop`].
     ///
     /// # Errors
     /// [`ServerError`].
@@ -133,7 +140,7 @@ impl RedisServer {
     }
 
     /// Asks it to write its data and leave, and waits until it has.
-    fn shutdown(&mut self) {
+    pub fn stop(&mut self) {
         let Some(mut child) = self.child.take() else { return };
         let _ = say(self.port, b"SHUTDOWN\r\n");
         let deadline = Instant::now() + STOP;
@@ -150,7 +157,7 @@ impl RedisServer {
 
 impl Drop for RedisServer {
     fn drop(&mut self) {
-        if self._throw_away.is_some() { self.kill() } else { self.shutdown() }
+        if self._throw_away.is_some() { self.kill() } else { self.stop() }
     }
 }
 

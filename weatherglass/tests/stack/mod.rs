@@ -1,0 +1,290 @@
+//! The real services as processes of the built binary, on a redis-server of their own.
+
+#![allow(dead_code)] // every test file uses its own part
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use streams::server::RedisServer;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use weather::{Observation, StationId, Time, Values, Variable};
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The folder of recorded observations, if this machine has it.
+pub(crate) fn recordings() -> Option<PathBuf> {
+    let folder = std::env::var_os("WEATHERGLASS_DATA")
+        .map_or_else(|| repository().parent().unwrap().join("shared/data"), PathBuf::from);
+    folder.join("tables").is_dir().then_some(folder)
+}
+
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Service {
+    Ingest,
+    Worker,
+    Api,
+}
+
+impl Service {
+    pub(crate) const ALL: [Self; 3] = [Self::Ingest, Self::Worker, Self::Api];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Worker => "worker",
+            Self::Api => "api",
+        }
+    }
+}
+
+pub(crate) struct Stack {
+    pub(crate) redis: RedisServer,
+    pub(crate) client: reqwest::Client,
+    ports: HashMap<(Service, bool), u16>,
+    running: HashMap<Service, Child>,
+    extra: Vec<(Service, String)>,
+}
+
+impl Stack {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With extra arguments for some services.
+    pub(crate) async fn start_with(extra: &[(Service, &str)]) -> Self {
+        let mut ports = HashMap::new();
+        for service in Service::ALL {
+            ports.insert((service, false), free_port());
+            ports.insert((service, true), free_port());
+        }
+        let mut stack = Self {
+            redis: RedisServer::temporary().unwrap(),
+            client: reqwest::Client::builder().timeout(PATIENCE).build().unwrap(),
+            ports,
+            running: HashMap::new(),
+            extra: extra.iter().map(|(s, a)| (*s, (*a).to_owned())).collect(),
+        };
+        for service in Service::ALL {
+            stack.spawn(service);
+        }
+        for service in Service::ALL {
+            stack.ready(service).await;
+        }
+        stack
+    }
+
+    pub(crate) fn spawn(&mut self, service: Service) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_weatherglass"));
+        command.arg(service.name()).args(["--redis-port", &self.redis.port().to_string()]);
+        command.args(["--metrics-listen", &format!("127.0.0.1:{}", self.ports[&(service, true)])]);
+        match service {
+            Service::Worker => {
+                command.arg("--models").arg(repository().join("models/weights")).args(["--lease", "2"]);
+            }
+            Service::Ingest => {
+                command.args(["--listen", &format!("127.0.0.1:{}", self.ports[&(service, false)])]);
+            }
+            Service::Api => {
+                command.args(["--listen", &format!("127.0.0.1:{}", self.ports[&(service, false)])]);
+                command.arg("--web").arg(repository().join("web/dist"));
+            }
+        }
+        for (_, argument) in self.extra.iter().filter(|(s, _)| *s == service) {
+            command.arg(argument);
+        }
+        command.env("WEATHERGLASS_LOG", "warn").stdin(Stdio::null());
+        self.running.insert(service, command.spawn().unwrap());
+    }
+
+    pub(crate) fn url(&self, service: Service) -> String {
+        format!("http://127.0.0.1:{}", self.ports[&(service, false)])
+    }
+
+    async fn ready(&self, service: Service) {
+        let port = self.ports[&(service, service == Service::Worker)];
+        let url = format!("http://127.0.0.1:{port}/readyz");
+        eventually(&format!("{} ready", service.name()), || async {
+            self.client.get(&url).send().await.is_ok_and(|r| r.status().is_success())
+        })
+        .await;
+    }
+
+    /// SIGKILL: no chance to say goodbye.
+    pub(crate) fn kill(&mut self, service: Service) {
+        let mut child = self.running.remove(&service).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGTERM, and the exit code must be 0.
+    pub(crate) fn stop(&mut self, service: Service) {
+        let mut child = self.running.remove(&service).unwrap();
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(child.wait().unwrap().success(), "{} did not stop cleanly", service.name());
+    }
+
+    pub(crate) async fn restart(&mut self, service: Service) {
+        self.kill(service);
+        self.spawn(service);
+        self.ready(service).await;
+    }
+
+    pub(crate) async fn connect_redis(&self) -> streams::Redis {
+        streams::Redis::connect(&self.redis.config()).await.unwrap()
+    }
+
+    pub(crate) async fn post(&self, body: impl Into<reqwest::Body>, content_type: &str) -> (u16, Value) {
+        let url = format!("{}/v1/observations", self.url(Service::Ingest));
+        let answer = self.client.post(url).header("content-type", content_type).body(body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    pub(crate) async fn post_one(&self, observation: &Observation) -> Value {
+        let (status, receipt) = self.post(serde_json::to_vec(observation).unwrap(), "application/json").await;
+        assert_eq!(status, 202, "{receipt}");
+        receipt
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
+        let answer = self.client.get(format!("{}{path}", self.url(Service::Api))).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json().await.unwrap_or_default())
+    }
+
+    /// The sum of a metric's series whose line contains `label`.
+    pub(crate) async fn metric(&self, service: Service, name: &str, label: &str) -> f64 {
+        let url = format!("http://127.0.0.1:{}/metrics", self.ports[&(service, true)]);
+        let text = self.client.get(url).send().await.unwrap().text().await.unwrap();
+        let series = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        text.lines()
+            .filter(series)
+            .filter(|line| line.contains(label))
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+            .sum()
+    }
+
+    pub(crate) async fn live(&self, subscribe: Value) -> Live {
+        let url = format!("ws://127.0.0.1:{}/api/v1/live", self.ports[&(Service::Api, false)]);
+        let (socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+        let mut live = Live(socket);
+        live.send(subscribe).await;
+        live
+    }
+
+    /// Waits until every entry has been acknowledged.
+    pub(crate) async fn settled(&self) {
+        let redis = self.connect_redis().await;
+        eventually("everything acknowledged", || async {
+            for partition in 0..redis.keys().partitions() {
+                if redis.backlog(partition).await.is_ok_and(|b| b.oldest.is_some()) {
+                    return false;
+                }
+            }
+            true
+        })
+        .await;
+    }
+}
+
+impl Drop for Stack {
+    /// Nothing may be left pending when a test has passed.
+    fn drop(&mut self) {
+        for child in self.running.values_mut() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            return;
+        }
+        let config = self.redis.config();
+        let check = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let redis = streams::Redis::connect(&config).await.unwrap();
+                for partition in 0..redis.keys().partitions() {
+                    let backlog = redis.backlog(partition).await.unwrap();
+                    assert_eq!((backlog.pending, backlog.oldest), (0, None), "partition {partition} has entries left");
+                }
+            });
+        });
+        if let Err(panic) = check.join() {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+pub(crate) struct Live(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Live {
+    pub(crate) async fn send(&mut self, frame: Value) {
+        self.0.send(Message::text(frame.to_string())).await.unwrap();
+    }
+
+    pub(crate) async fn next(&mut self) -> Value {
+        loop {
+            match tokio::time::timeout(PATIENCE, self.0.next()).await.expect("a frame").unwrap().unwrap() {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Close(reason) => panic!("closed: {reason:?}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// The next frame of this type; others pass by.
+    pub(crate) async fn frame(&mut self, kind: &str) -> Value {
+        loop {
+            let frame = self.next().await;
+            if frame["type"] == kind {
+                return frame;
+            }
+        }
+    }
+}
+
+pub(crate) fn subscribe_all() -> Value {
+    json!({"type": "subscribe", "id": "a", "all": true})
+}
+
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut check: impl FnMut() -> F) {
+    let deadline = Instant::now() + PATIENCE;
+    while !check().await {
+        assert!(Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+pub(crate) fn observation(station: &str, time: Time, temperature: f32) -> Observation {
+    let values: Values = [
+        (Variable::Temperature, temperature),
+        (Variable::DewPoint, temperature - 3.0),
+        (Variable::PressureMsl, 1013.2),
+        (Variable::WindSpeed, 3.4),
+        (Variable::WindDirection, 240.0),
+    ]
+    .into_iter()
+    .collect();
+    Observation { station: StationId::new(station).unwrap(), time, values, source: None }
+}
+
+/// Hourly reports of the past, the newest an hour ago.
+pub(crate) fn history(station: &str, hours: i64) -> Vec<Observation> {
+    let now = Time::now();
+    (1..=hours).rev().map(|h| observation(station, now - h * 3600, 10.0 + (h % 24) as f32 / 4.0)).collect()
+}
