@@ -4,13 +4,15 @@
 //! are judged by the same cases. Scores are averaged within a station first, then over stations.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use weather::{LEADS, Observation, Prediction, QUANTILES, Quantity, Sample, VariableSet, Window, derived};
 
+use crate::backend::BackendKind;
 use crate::baselines::{diurnal, persistence};
-use crate::dataset::{Network, Series};
+use crate::dataset::{self, Network, Series, Want};
 use crate::decode::WET;
 use crate::features::Past;
 use crate::forecaster::{Forecaster, Input};
@@ -18,8 +20,8 @@ use crate::grid::{Channel, Grid};
 use crate::losses::SHARES;
 use crate::version::ScoreLine;
 
-/// Reference times per station; the seed below chooses them, the same for every version.
-pub(crate) const PER_STATION: usize = 200;
+/// Reference times per station, as a rule; the seed below chooses them, the same for every version.
+pub const PER_STATION: usize = 200;
 const SEED: u64 = 2;
 /// The leads that are reported, hours.
 pub(crate) const REPORTED: [usize; 6] = [1, 3, 6, 12, 24, 48];
@@ -113,6 +115,45 @@ pub struct NetworkScores {
     pub to: weather::Time,
     /// Its scores.
     pub lines: Vec<ScoreLine>,
+}
+
+/// What to judge a version by.
+#[derive(Clone, Debug)]
+pub struct EvaluateOptions {
+    /// A folder of `NAME.parquet` and `NAME_stations.csv`, or one that has them in `tables/`.
+    pub data: PathBuf,
+    /// The version's folder.
+    pub version: PathBuf,
+    /// What computes.
+    pub backend: BackendKind,
+    /// Every station over its whole period, instead of the held-out ones after the training cut:
+    /// right only for data that the version was not trained on.
+    pub everything: bool,
+    /// Reference times per station.
+    pub cases: usize,
+}
+
+/// Reads data and scores a version by it.
+///
+/// # Errors
+/// When the data or the version can't be read, or nothing in the data can be judged.
+pub fn evaluate(options: &EvaluateOptions) -> anyhow::Result<Evaluation> {
+    let mut forecaster = Forecaster::load(&options.version, options.backend)?;
+    let want = if options.everything { Want::All } else { Want::HeldOut };
+    let mut networks = dataset::read(&options.data, want, |_| ())?;
+    if options.everything {
+        for network in &mut networks {
+            network.cut = network.from;
+            network.series.iter_mut().for_each(|series| series.held_out = true);
+        }
+    }
+    let evaluation = self::networks(&networks, &mut forecaster, options.cases);
+    anyhow::ensure!(
+        !evaluation.lines.is_empty(),
+        "{}: no held-out station has five days after its network's cut; for data that was not trained on, judge all",
+        options.data.display()
+    );
+    Ok(evaluation)
 }
 
 /// Scores the forecaster on the held-out stations of each network after its cut.

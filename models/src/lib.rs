@@ -20,7 +20,7 @@ mod train;
 mod version;
 
 pub use backend::{BackendKind, UnknownBackend};
-pub use evaluate::{Evaluation, NetworkScores};
+pub use evaluate::{EvaluateOptions, Evaluation, NetworkScores, PER_STATION, evaluate};
 pub use forecaster::{Forecaster, Input, Output};
-pub use train::{Budget, TrainOptions, evaluate_version, train};
+pub use train::{Budget, TrainOptions, train};
 pub use version::{DEFAULT_MODEL, LoadError, ScoreLine, VersionInfo, versions};

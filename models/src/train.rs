@@ -1,6 +1,6 @@
 //! Training: Burn's autodiff on the CPU, batches drawn on the fly by another thread.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
@@ -286,14 +286,4 @@ fn facts(network: &Stations) -> DataFacts {
         trained_until: network.cut.to_string(),
         licence: dataset::licence(&network.name).to_owned(),
     }
-}
-
-/// Reads data and evaluates a version of it on the held-out stations in the held-out period.
-///
-/// # Errors
-/// When the data or the version can't be read.
-pub fn evaluate_version(data: &Path, version: &Path, backend: BackendKind) -> anyhow::Result<evaluate::Evaluation> {
-    let networks = dataset::read(data, Want::HeldOut, |_| ())?;
-    let mut forecaster = Forecaster::load(version, backend)?;
-    Ok(evaluate::networks(&networks, &mut forecaster, evaluate::PER_STATION))
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use models::{BackendKind, Budget, Forecaster, TrainOptions, evaluate_version, train, versions};
+use models::{BackendKind, Budget, EvaluateOptions, Forecaster, TrainOptions, evaluate, train, versions};
 
 /// Twenty stations of forty days with a diurnal cycle.
 fn write_network(folder: &Path) {
@@ -60,9 +60,18 @@ fn the_same_seed_gives_the_same_weights() {
     let listed = versions(&out);
     assert_eq!(listed.len(), 2);
     assert!(listed[1].scores.iter().any(|s| s.quantity.starts_with("temperature") && s.lead == 24 && s.n > 0));
-    let evaluation = evaluate_version(folder.path(), &second, BackendKind::Flex).unwrap();
-    assert_eq!(evaluation.networks.len(), 1);
-    assert!(evaluation.markdown().contains("made_up"));
+    let mut judged = EvaluateOptions {
+        data: folder.path().to_owned(),
+        version: second,
+        backend: BackendKind::Flex,
+        everything: false,
+        cases: 5,
+    };
+    let held_out = evaluate(&judged).unwrap();
+    judged.everything = true;
+    let all = evaluate(&judged).unwrap();
+    assert!(held_out.networks[0].stations < 20 && all.networks[0].stations == 20);
+    assert!(all.markdown().contains("made_up"));
 
     let again = train(&options(folder.path(), &out, "0.9"), &stop).unwrap_err();
     assert!(again.to_string().contains("exists"), "{again}");
