@@ -328,3 +328,110 @@ impl Inner {
         Recovery { subscription: subscription.clone(), from, applied: self.applied.clone(), cursor: self.position }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Limits;
+    use crate::frames::{Encoded, Format};
+    use weather::{Flags, Observation, Variable};
+
+    fn entry(milliseconds: u64, entry: Entry) -> streams::Update {
+        let id = StreamId { milliseconds, sequence: 0 };
+        streams::Update { partition: 0, log: Log::Observations, id, payload: Ok(Payload::Entry(entry)) }
+    }
+
+    fn observed(milliseconds: u64, time: Time, temperature: f32) -> streams::Update {
+        let values = [(Variable::Temperature, temperature)].into_iter().collect();
+        let station = StationId::new("A").unwrap();
+        let observation = Observation { station, time, values, source: None };
+        entry(milliseconds, Entry::Observation(Received { observation, flags: Flags::default(), received: 0 }))
+    }
+
+    fn subscribed(hub: &Hub, resume: Option<Resume>) -> Arc<Outbox> {
+        let outbox = Arc::new(Outbox::new(Format::Json, &Limits::default()));
+        let channels = Channel::ALL.into_iter().collect();
+        let id = "s".to_owned();
+        hub.subscribe(&Arc::new(Subscription { id, selection: Selection::All, channels, resume }), &outbox);
+        outbox
+    }
+
+    /// The frames that wait, as (type, cursor).
+    fn waiting(outbox: &Outbox) -> Vec<(String, String)> {
+        let updates = std::iter::from_fn(|| outbox.try_next()).filter_map(|item| match item {
+            Item::Update(update) => Some(update),
+            _ => None,
+        });
+        let text = |update: Arc<Update>| match update.encoded(Format::Json) {
+            Encoded::Text(text) => serde_json::from_str::<serde_json::Value>(text).unwrap(),
+            Encoded::Binary(_) => panic!("not text"),
+        };
+        let field = |frame: &serde_json::Value, name: &str| frame[name].as_str().unwrap().to_owned();
+        updates.map(text).map(|frame| (field(&frame, "type"), field(&frame, "cursor"))).collect()
+    }
+
+    #[test]
+    fn a_cursor_never_claims_what_a_cut_read_has_not_brought() {
+        let hub = Hub::default();
+        hub.begin(1000);
+        let outbox = subscribed(&hub, None);
+        let now = Time::now();
+        hub.apply(observed(2000, now, 1.0), 1500);
+        hub.apply(observed(2100, now + 1, 2.0), 2100);
+        let cursors: Vec<String> = waiting(&outbox).into_iter().map(|(_, cursor)| cursor).collect();
+        assert_eq!(cursors, [1500, 1500, 2100].map(|ms| Cursor(ms).to_string()));
+    }
+
+    #[test]
+    fn what_says_nothing_new_is_not_sent() {
+        let hub = Hub::default();
+        let outbox = subscribed(&hub, None);
+        let now = Time::now();
+        for (ms, time, temperature) in [(1, now, 1.0), (2, now, 1.0), (3, now, 1.5), (4, now - 60, 0.0)] {
+            hub.apply(observed(ms, time, temperature), ms);
+        }
+        let kinds: Vec<String> = waiting(&outbox).into_iter().map(|(kind, _)| kind).collect();
+        assert_eq!(kinds, ["station", "observation", "observation", "observation"]);
+        let held = hub.station(&StationId::new("A").unwrap()).unwrap();
+        assert_eq!(held.observation().unwrap().temperature, Some(1.5), "corrected, and no late one instead");
+        hub.apply(entry(5, Entry::Station(weather::Station::unregistered(StationId::new("A").unwrap()))), 5);
+        assert!(waiting(&outbox).is_empty(), "the same description again");
+    }
+
+    #[test]
+    fn a_station_made_private_disappears() {
+        let hub = Hub::default();
+        hub.apply(observed(1, Time::now(), 1.0), 1);
+        let mut station = weather::Station::unregistered(StationId::new("A").unwrap());
+        station.public = false;
+        hub.apply(entry(2, Entry::Station(station)), 2);
+        assert!(hub.stations(&Selection::All).is_empty());
+    }
+
+    #[test]
+    fn time_alone_makes_a_station_stale_and_it_is_told_once() {
+        let hub = Hub::default();
+        let now = Time::now();
+        hub.apply(observed(1, now, 1.0), 1);
+        let outbox = subscribed(&hub, None);
+        hub.sweep(now + 3 * 3600);
+        hub.sweep(now + 3 * 3600);
+        assert_eq!(waiting(&outbox).len(), 1);
+    }
+
+    #[test]
+    fn a_recovery_knows_what_comes_as_an_update() {
+        let hub = Hub::default();
+        hub.begin(1000);
+        hub.apply(observed(2000, Time::now(), 1.0), 2000);
+        let outbox = subscribed(&hub, Some(Resume::At(Cursor(1500))));
+        let Some(Item::Recover(recovery)) = outbox.try_next() else { panic!("no recovery") };
+        let id = |milliseconds| StreamId { milliseconds, sequence: 0 };
+        assert!(recovery.applied.includes(0, Log::Observations, id(2000)));
+        assert!(!recovery.applied.includes(0, Log::Observations, id(2001)));
+        assert!(recovery.applied.includes(0, Log::Forecasts, id(1000)), "as old as the start");
+        assert!(!recovery.applied.includes(0, Log::Forecasts, id(1001)));
+        let outbox = subscribed(&hub, Some(Resume::At(Cursor(u64::MAX))));
+        assert!(matches!(outbox.try_next(), Some(Item::Recover(Recovery { from: None, .. }))));
+    }
+}

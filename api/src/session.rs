@@ -103,9 +103,9 @@ pub(crate) async fn serve(live: Arc<Live>, socket: WebSocket, format: Format, sh
     open.increment(1.0);
     let mut session = Session { live, socket, format, outbox, subscriptions: HashMap::new(), shutdown };
     let reason = session.run().await;
+    counter!(CLOSED, "reason" => reason.label()).increment(1);
     session.close(reason).await;
     open.decrement(1.0);
-    counter!(CLOSED, "reason" => reason.label()).increment(1);
     tracing::debug!(reason = reason.label(), "a live session ended");
 }
 
