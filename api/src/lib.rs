@@ -51,7 +51,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
 /// # Errors
 /// As [`run`].
 pub async fn serve_on(config: Config, listeners: Vec<TcpListener>, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let redis = Redis::connect(&config.redis)
+    let redis = Box::pin(Redis::connect(&config.redis))
         .await
         .with_context(|| format!("the api can't use Redis at {}", config.redis.address()))?;
     metrics::describe();
@@ -63,7 +63,7 @@ pub async fn serve_on(config: Config, listeners: Vec<TcpListener>, shutdown: Can
 
     let background = async {
         tokio::join!(
-            tail::follow(redis, &hub, &health, shutdown.clone()),
+            Box::pin(tail::follow(redis, &hub, &health, shutdown.clone())),
             sweep(&hub, config.limits.sweep, shutdown.clone())
         );
         Ok(())

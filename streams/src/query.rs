@@ -22,6 +22,9 @@ pub struct PartitionState {
     pub unreadable: usize,
 }
 
+/// The values of a hash, each an entry's bytes.
+type Values = Vec<Vec<u8>>;
+
 /// How far behind the workers are with a partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
@@ -75,7 +78,7 @@ impl Redis {
     pub async fn partition_state(&self, partition: Partition) -> Result<PartitionState, Error> {
         let keys = self.keys();
         let mut connection = self.pooled().await?;
-        let (stations, newest, latest): (Vec<Vec<u8>>, Vec<Vec<u8>>, Vec<Vec<u8>>) = redis::pipe()
+        let (stations, newest, latest): (Values, Values, Values) = redis::pipe()
             .cmd("HVALS")
             .arg(keys.stations(partition))
             .cmd("HVALS")

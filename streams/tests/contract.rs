@@ -1,5 +1,8 @@
 //! The Redis contract against a real redis-server.
 
+// clippy.toml excuses test functions, not what they share.
+#![allow(clippy::unwrap_used)]
+
 use std::time::Duration;
 
 use streams::commit::{Batch, Committed, WindowField};

@@ -130,7 +130,7 @@ async fn boxes_hold_their_stations_across_the_date_line() {
     for (name, temperature) in [("FIJI", 1.0), ("NOWHERE", 2.0), ("ROME", 3.0)] {
         network.observe(name, ago(10), temperature).await;
     }
-    let mut heard = vec![client.next_of("observation").await, client.next_of("observation").await];
+    let mut heard = [client.next_of("observation").await, client.next_of("observation").await];
     heard.sort_by_key(|frame| frame["station"].to_string());
     assert_eq!((&heard[0]["station"], &heard[1]["station"]), (&json!("FIJI"), &json!("ROME")));
     api.stop().await;
