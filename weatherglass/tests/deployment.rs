@@ -22,7 +22,7 @@ const PUBLISHED: [(&str, &[&str]); 7] = [
 const SERVICES: [(&str, &str, &str); 3] = [
     ("ingest", "WEATHERGLASS_LISTEN", "ingest/src/http.rs"),
     ("worker", "WEATHERGLASS_METRICS_LISTEN", "weatherglass/src/telemetry.rs"),
-    ("api", "WEATHERGLASS_LISTEN", "api/src/routes.rs"),
+    ("api", "WEATHERGLASS_LISTEN", "api/src/rest.rs"),
 ];
 
 fn path(name: &str) -> PathBuf {
@@ -35,7 +35,10 @@ fn read(name: &str) -> String {
 
 fn yaml(name: &str) -> Value {
     let mut value: Value = serde_norway::from_str(&read(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
-    value.apply_merge().unwrap();
+    // Twice: what is merged may itself merge something.
+    for _ in 0..2 {
+        value.apply_merge().unwrap();
+    }
     value
 }
 
@@ -90,16 +93,14 @@ struct Setting {
 }
 
 fn settings(subcommand: &str) -> Vec<Setting> {
+    // A block begins where an argument is named; its notes, such as [env: ...], follow.
+    let begins = |line: &str| {
+        let note = ["[env", "[default", "[possible", "[aliases"].iter().any(|n| line.starts_with(n));
+        !note && line.starts_with(['-', '<', '['])
+    };
     let mut blocks: Vec<String> = Vec::new();
     for line in help(&[subcommand]).lines().map(str::trim) {
-        if line.starts_with("--")
-            || line.starts_with("-h,")
-            || line.starts_with('<')
-            || line.starts_with('[')
-                && !line.starts_with("[env")
-                && !line.starts_with("[default")
-                && !line.starts_with("[possible")
-        {
+        if begins(line) {
             blocks.push(String::new());
         }
         if let Some(block) = blocks.last_mut() {
@@ -189,10 +190,10 @@ fn the_stack_has_its_services_and_publishes_their_ports_only() {
     for (name, ports) in PUBLISHED {
         assert_eq!(list(&service(name)["ports"]), ports, "{name}");
         assert!(service(name)["container_name"].is_null(), "{name}: a fixed name can't be scaled");
-        for (condition, on) in service(name)["depends_on"].as_mapping().into_iter().flatten() {
-            let on = on["condition"].as_str().unwrap();
-            assert!(keys(&compose["services"]).contains(condition.as_str().unwrap()));
-            assert!(matches!(on, "service_healthy" | "service_started"), "{name}: {on}");
+        for (on, how) in service(name)["depends_on"].as_mapping().into_iter().flatten() {
+            let (on, how) = (on.as_str().unwrap(), how["condition"].as_str().unwrap_or_default());
+            assert!(keys(&compose["services"]).contains(on), "{name} waits for {on}");
+            assert!(matches!(how, "service_healthy" | "service_started"), "{name} waits for {on}: {how}");
         }
     }
 }
@@ -225,7 +226,7 @@ fn every_image_is_a_target_of_the_dockerfile() {
         let Some(target) = service(name)["build"]["target"].as_str().map(str::to_owned) else { continue };
         let stage = stages.get(&target).unwrap_or_else(|| panic!("{name}: the Dockerfile has no target {target}"));
         assert!(stage.user.as_deref().is_some_and(is_plain_user), "{target} runs as root");
-        let (_, health) = (name, stage.health.as_deref().unwrap_or_else(|| panic!("{target} has no HEALTHCHECK")));
+        let health = stage.health.as_deref().unwrap_or_else(|| panic!("{target} has no HEALTHCHECK"));
         let compose = service(name);
         assert_eq!(list(&compose["healthcheck"]["test"])[1..].join(" "), health, "{name}: two health checks");
         for published in list(&compose["ports"]) {
@@ -299,6 +300,10 @@ fn health_checks_and_published_ports_are_where_the_service_listens() {
     let nginx = read("deploy/nginx.conf");
     assert!(nginx.contains("listen 5173;") && nginx.contains("location = /healthz"));
     assert!(nginx.contains(&format!("http://api:{};", port(&effective("api", "WEATHERGLASS_LISTEN")))));
+    let policy = read("api/src/web.rs").replace("\\\n", "");
+    let policy = policy.split_once("CONTENT_SECURITY_POLICY: &str = \"").and_then(|(_, rest)| rest.split('"').next());
+    let policy = policy.unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(nginx.contains(&format!("Content-Security-Policy \"{policy}\"")), "nginx allows other than: {policy}");
     let mut redis = Vec::new();
     let compose = service("redis");
     strings(&compose, &mut redis);
