@@ -56,12 +56,14 @@ bench: build ## latency from POST to WebSocket frame, beside a bare Redis round 
 screenshot: setup-browser web build ## docs/screenshot-*.png, from a running demo or one started for it
 	@scripts/screenshot.sh
 
-train: build ## a new model version: make train DATA=DIR VERSION=0.2.0
-	@$(BINARY) train --data "$(or $(DATA),$(error DATA=DIR names the folder of observations))" \
-		--version "$(or $(VERSION),$(error VERSION=x.y.z names the new version))" $(ARGS)
+train: need-DATA need-VERSION build ## a new model version: make train DATA=DIR VERSION=0.2.0
+	@$(BINARY) train --data "$(DATA)" --version "$(VERSION)" $(ARGS)
 
-evaluate: build ## score a model version on held-out stations: make evaluate DATA=DIR
-	@$(BINARY) evaluate --data "$(or $(DATA),$(error DATA=DIR names the folder of observations))" $(ARGS)
+evaluate: need-DATA build ## score a model version on held-out stations: make evaluate DATA=DIR
+	@$(BINARY) evaluate --data "$(DATA)" $(ARGS)
+
+need-%:
+	@[ -n "$($*)" ] || { echo "$* is not given: make $(MAKECMDGOALS) $*=..." >&2; exit 2; }
 
 secrets: ## passwords and keys for compose, as files in deploy/secrets; those that exist are kept
 	@scripts/secrets.sh
