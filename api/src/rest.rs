@@ -160,8 +160,8 @@ pub(crate) async fn observations(
 ) -> Result<Response, Problem> {
     let (from, to) = range?.bounds()?;
     let id = station(&sources.hub, &id?)?.station.id;
-    let windows = sources.redis.windows(std::slice::from_ref(&id)).await?;
-    let window = windows.into_iter().next().unwrap_or_default();
+    let read = sources.redis.windows(std::slice::from_ref(&id)).await?;
+    let window = read.windows.into_iter().next().unwrap_or_default();
     let cadence = window.cadence();
     let wanted = window.samples().iter().filter(|s| (from..=to).contains(&s.time));
     let observations =

@@ -79,23 +79,18 @@ async fn load(redis: &Redis, hub: &Hub) -> Result<Tail, Error> {
 }
 
 async fn learn_cadences(redis: &Redis, hub: &Hub, stations: &[StationId]) -> Result<(), Error> {
-    match redis.windows(stations).await {
-        Ok(windows) => {
-            for (station, window) in stations.iter().zip(windows) {
-                let samples = window.samples();
-                let times: Vec<_> = samples[samples.len().saturating_sub(12)..].iter().map(|s| s.time).collect();
-                hub.learn_cadence(station, &times);
-            }
-            Ok(())
-        }
-        // One damaged window must not keep the network dark: cadences are learnt again from what arrives.
-        Err(Error::Data(error)) => {
-            counter!(UNREADABLE, "reason" => UNREADABLE_STATE).increment(1);
-            warn!(error, "a window is unreadable; how often its station reports is not known yet");
-            Ok(())
-        }
-        Err(error) => Err(error),
+    let read = redis.windows(stations).await?;
+    if read.unreadable > 0 {
+        // How often those stations report is learnt again from what arrives.
+        counter!(UNREADABLE, "reason" => UNREADABLE_STATE).increment(read.unreadable as u64);
+        warn!(hours = read.unreadable, "hours of windows are unreadable and left out");
     }
+    for (station, window) in stations.iter().zip(&read.windows) {
+        let samples = window.samples();
+        let times: Vec<_> = samples[samples.len().saturating_sub(12)..].iter().map(|s| s.time).collect();
+        hub.learn_cadence(station, &times);
+    }
+    Ok(())
 }
 
 /// The newest observations are written by the workers: what they have yet to process stands only

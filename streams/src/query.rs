@@ -25,6 +25,16 @@ pub struct PartitionState {
 /// The values of a hash, each an entry's bytes.
 type Values = Vec<Vec<u8>>;
 
+/// Windows as Redis holds them.
+#[derive(Debug, Default, PartialEq)]
+pub struct Windows {
+    /// In the order asked for.
+    pub windows: Vec<Window>,
+    /// Hours that are damaged or of a newer release. They are left out, and stay as they are until
+    /// an observation of theirs is written: one bad field must not stop its station.
+    pub unreadable: usize,
+}
+
 /// How far behind the workers are with a partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
@@ -40,35 +50,40 @@ impl Redis {
     /// The windows of these stations, in order; a station never heard has an empty one.
     ///
     /// # Errors
-    /// [`Error::Data`] when a window was written by a newer release or is damaged.
-    pub async fn windows(&self, stations: &[StationId]) -> Result<Vec<Window>, Error> {
+    /// When Redis can't say.
+    pub async fn windows(&self, stations: &[StationId]) -> Result<Windows, Error> {
         let mut pipe = redis::pipe();
         for station in stations {
             pipe.cmd("HGETALL").arg(self.keys().window(self.keys().partition_of(station), station));
         }
         let fields: Vec<HashMap<i64, Vec<u8>>> = pipe.query_async(&mut self.hot()).await?;
-        stations.iter().zip(fields).map(|(station, fields)| window(station, fields)).collect()
+        let mut found = Windows::default();
+        for fields in fields {
+            let mut window = Window::default();
+            for (hour, bytes) in fields {
+                found.unreadable += usize::from(window.unpack_hour(hour, &bytes).is_err());
+            }
+            found.windows.push(window);
+        }
+        Ok(found)
     }
 
-    /// The descriptions of these stations, in order; a station nobody registered has none.
+    /// The descriptions of these stations, in order; a station nobody registered, or whose
+    /// description this release can't read, has none.
     ///
     /// # Errors
-    /// When Redis can't say, or a description is unreadable.
+    /// When Redis can't say.
     pub async fn stations(&self, stations: &[StationId]) -> Result<Vec<Option<Station>>, Error> {
         let mut pipe = redis::pipe();
         for station in stations {
             pipe.cmd("HGET").arg(self.keys().stations(self.keys().partition_of(station))).arg(station.as_str());
         }
         let found: Vec<Option<Vec<u8>>> = pipe.query_async(&mut self.hot()).await?;
-        found
-            .into_iter()
-            .map(|bytes| match bytes.map(|b| Entry::decode(&b)) {
-                None => Ok(None),
-                Some(Ok(Entry::Station(station))) => Ok(Some(station)),
-                Some(Ok(_)) => Err(Error::Data("an observation where a station should be".into())),
-                Some(Err(error)) => Err(Error::Data(error.to_string())),
-            })
-            .collect()
+        let station = |bytes: Vec<u8>| match Entry::decode(&bytes) {
+            Ok(Entry::Station(station)) => Some(station),
+            _ => None,
+        };
+        Ok(found.into_iter().map(|bytes| bytes.and_then(station)).collect())
     }
 
     /// A partition's stations with their newest observations and latest forecasts.
@@ -169,12 +184,4 @@ impl Redis {
 
 fn parse(id: &str) -> Result<Option<StreamId>, Error> {
     id.parse().map(Some).map_err(|e| Error::Data(format!("{e}")))
-}
-
-fn window(station: &StationId, fields: HashMap<i64, Vec<u8>>) -> Result<Window, Error> {
-    let mut window = Window::default();
-    for (hour, bytes) in fields {
-        window.unpack_hour(hour, &bytes).map_err(|e| Error::Data(format!("window of {station}, hour {hour}: {e}")))?;
-    }
-    Ok(window)
 }

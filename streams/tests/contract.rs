@@ -117,10 +117,10 @@ async fn a_commit_is_all_once_or_nothing() {
     assert_eq!(redis.commit(&zombie, &batch).await, Err(Error::Fenced(partition)));
     assert!(!redis.renew(&zombie, Duration::from_secs(5)).await.unwrap());
     redis.release(&zombie).await.unwrap();
-    assert_eq!(redis.windows(&[id("A")]).await.unwrap(), [weather::Window::default()]);
+    assert_eq!(redis.windows(&[id("A")]).await.unwrap().windows, [weather::Window::default()]);
 
     assert_eq!(redis.commit(&lease, &batch).await.unwrap(), Committed::Done(1));
-    assert_eq!(redis.windows(&[id("A"), id("B")]).await.unwrap(), [window, weather::Window::default()]);
+    assert_eq!(redis.windows(&[id("A"), id("B")]).await.unwrap().windows, [window, weather::Window::default()]);
     assert_eq!(redis.commit(&lease, &batch).await.unwrap(), Committed::Repeated);
     assert_eq!(redis.partition_state(partition).await.unwrap().newest, [received("A", 0, 1.0)]);
 }

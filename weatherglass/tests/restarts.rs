@@ -56,7 +56,7 @@ async fn account(redis: &Redis, load: &[Observation]) {
     }
     for (station, expected) in expected {
         let id = weather::StationId::new(station).unwrap();
-        let window = redis.windows(&[id]).await.unwrap().remove(0);
+        let window = redis.windows(&[id]).await.unwrap().windows.remove(0);
         let found: Vec<(Time, u32)> = window
             .samples()
             .iter()

@@ -12,6 +12,8 @@ pub const CONFLATED: &str = "weatherglass_worker_conflated_observations_total";
 pub const DEAD_LETTERS: &str = "weatherglass_worker_dead_letters_total";
 /// Entries in a batch.
 pub const BATCH: &str = "weatherglass_worker_batch_entries";
+/// Hours of stored windows that could not be read and were left out.
+pub const UNREADABLE: &str = "weatherglass_worker_unreadable_hours_total";
 /// Time of one call of the model.
 pub const INFERENCE: &str = "weatherglass_worker_inference_duration_seconds";
 /// Time of one atomic commit.
@@ -41,6 +43,7 @@ pub(crate) fn describe() {
     describe_counter!(FORECASTS, Unit::Count, "Forecasts committed");
     describe_counter!(CONFLATED, Unit::Count, "Observations whose effect is in a newer one's forecast");
     describe_counter!(DEAD_LETTERS, Unit::Count, "Entries given up, by reason");
+    describe_counter!(UNREADABLE, Unit::Count, "Hours of stored windows that could not be read");
     describe_histogram!(BATCH, Unit::Count, "Entries in a batch");
     describe_histogram!(INFERENCE, Unit::Seconds, "Time of one call of the model");
     describe_histogram!(COMMIT, Unit::Seconds, "Time of one atomic commit");
@@ -53,7 +56,7 @@ pub(crate) fn describe() {
     describe_counter!(TRIMMED, Unit::Count, "Entries trimmed from the streams, by stream");
     describe_gauge!(CACHED, Unit::Count, "Stations whose windows are in memory");
     describe_gauge!(MODEL, Unit::Count, "The model that serves");
-    for name in [FORECASTS, CONFLATED, FENCED] {
+    for name in [FORECASTS, CONFLATED, FENCED, UNREADABLE] {
         counter!(name).absolute(0);
     }
     for change in ["newest", "late", "corrected", "duplicate", "too_old"] {

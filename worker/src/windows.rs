@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use ::metrics::{counter, gauge};
 use streams::{Delivery, Entry, Error, Redis, StreamId};
+use tracing::error;
 use weather::{Change, Station, StationId, Window};
 
 use crate::metrics;
@@ -62,8 +63,12 @@ impl Windows {
             return Ok(());
         }
         let missing: Vec<StationId> = missing.into_iter().collect();
-        let (windows, described) = tokio::try_join!(redis.windows(&missing), redis.stations(&missing))?;
-        for ((id, window), station) in missing.into_iter().zip(windows).zip(described) {
+        let (read, described) = tokio::try_join!(redis.windows(&missing), redis.stations(&missing))?;
+        if read.unreadable > 0 {
+            error!(hours = read.unreadable, "hours of windows are unreadable and left out");
+            counter!(metrics::UNREADABLE).increment(read.unreadable as u64);
+        }
+        for ((id, window), station) in missing.into_iter().zip(read.windows).zip(described) {
             let station = station.unwrap_or_else(|| Station::unregistered(id.clone()));
             self.stations.insert(id, Remembered { station, window, last_used: self.clock });
         }

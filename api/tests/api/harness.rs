@@ -247,7 +247,7 @@ impl Network {
             let Ok(Entry::Observation(received)) = Entry::decode(&delivery.bytes) else { continue };
             let name = received.observation.station.clone();
             if stations.insert(name.clone()) {
-                let held = self.redis.windows(std::slice::from_ref(&name)).await.unwrap().remove(0);
+                let held = self.redis.windows(std::slice::from_ref(&name)).await.unwrap().windows.remove(0);
                 windows.insert(name.clone(), held);
             }
             let window = windows.get_mut(&name).unwrap();
