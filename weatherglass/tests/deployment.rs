@@ -96,7 +96,7 @@ fn settings(subcommand: &str) -> Vec<Setting> {
     // A block begins where an argument is named; its notes, such as [env: ...], follow.
     let begins = |line: &str| {
         let note = ["[env", "[default", "[possible", "[aliases"].iter().any(|n| line.starts_with(n));
-        !note && line.starts_with(['-', '<', '['])
+        !note && line.starts_with(['-', '<', '[']) && !line.starts_with("- ")
     };
     let mut blocks: Vec<String> = Vec::new();
     for line in help(&[subcommand]).lines().map(str::trim) {
