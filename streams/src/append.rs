@@ -99,9 +99,8 @@ impl Appender {
                 call.key(keys.seen(partition, hour));
                 next
             });
-            call.arg(key_index)
-                .arg(fingerprint(&received.observation))
-                .arg(Entry::Observation(received.clone()).encode());
+            let (field, values) = fingerprint(&received.observation);
+            call.arg(key_index).arg(field).arg(values).arg(Entry::Observation(received.clone()).encode());
         }
         let ids: Vec<String> = call.invoke_async(&mut self.redis.hot()).await?;
         self.remember(new);
@@ -161,14 +160,15 @@ pub(crate) fn encode_station(station: &Station) -> Vec<u8> {
     Entry::Station(station.clone()).encode()
 }
 
-/// Station, second of the hour, and the values bit for bit.
-fn fingerprint(observation: &Observation) -> Vec<u8> {
-    let mut member = observation.station.as_str().as_bytes().to_vec();
-    member.push(b'@');
-    member.extend_from_slice(&(observation.time.unix().rem_euclid(3600) as u16).to_le_bytes());
+/// What identifies a report within its hour, and its values bit for bit.
+fn fingerprint(observation: &Observation) -> (Vec<u8>, Vec<u8>) {
+    let mut field = observation.station.as_str().as_bytes().to_vec();
+    field.push(b'@');
+    field.extend_from_slice(&(observation.time.unix().rem_euclid(3600) as u16).to_le_bytes());
+    let mut values = Vec::new();
     for (variable, value) in observation.values.iter() {
-        member.push(variable as u8);
-        member.extend_from_slice(&value.to_le_bytes());
+        values.push(variable as u8);
+        values.extend_from_slice(&value.to_le_bytes());
     }
-    member
+    (field, values)
 }

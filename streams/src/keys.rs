@@ -93,7 +93,8 @@ impl Keys {
         self.tagged(partition, &format!("window:{station}"))
     }
 
-    /// Set of what was accepted lately for one hour of observation time, to recognise resent reports.
+    /// Hash: station and second -> values last accepted for one hour of observation time, to recognise
+    /// resent reports.
     #[must_use]
     pub fn seen(&self, partition: Partition, hour: i64) -> String {
         self.tagged(partition, &format!("seen:{hour}"))

@@ -59,6 +59,9 @@ async fn a_resent_report_is_a_duplicate_and_a_changed_one_is_not() {
     assert_eq!(other.append(&batch[..1]).await.unwrap(), [Outcome::Duplicate]);
     let corrected = received("S0", 0, 1.5);
     assert!(matches!(appender.append(&[corrected]).await.unwrap()[..], [Outcome::Accepted(_)]));
+    // Back to the first value: a second correction, not a report seen before.
+    assert!(matches!(appender.append(&batch[..1]).await.unwrap()[..], [Outcome::Accepted(_)]));
+    assert_eq!(appender.append(&batch[..1]).await.unwrap(), [Outcome::Duplicate]);
     let mut stations = 0;
     for partition in 0..redis.keys().partitions() {
         stations += redis.partition_state(partition).await.unwrap().stations.len();

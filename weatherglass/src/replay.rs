@@ -156,17 +156,18 @@ fn shift(observations: &mut Vec<Observation>, args: &Args, now: Time) {
     if args.shift == Shift::None {
         return;
     }
-    let mut last: HashMap<StationId, Time> = HashMap::new();
+    let mut spans: HashMap<StationId, (Time, Time)> = HashMap::new();
     for observation in observations.iter() {
-        last.insert(observation.station.clone(), observation.time);
+        let span = spans.entry(observation.station.clone()).or_insert((observation.time, observation.time));
+        span.1 = observation.time;
     }
-    let Some(network) = last.values().max().copied() else { return };
-    let days_to_now = |time: Time| (now - time + DAY - 1).div_euclid(DAY) * DAY;
-    let common = days_to_now(network);
+    let Some(first) = spans.values().map(|span| span.0).min() else { return };
+    let Some(last) = spans.values().map(|span| span.1).max() else { return };
+    let common = days_to_now(first, last, now);
     for observation in observations.iter_mut() {
-        let ended = last.get(&observation.station).map_or(network, |t| *t);
-        let together = ended + common >= now - DAY;
-        observation.time = observation.time + if together { common } else { days_to_now(ended) };
+        let (first, last) = spans.get(&observation.station).copied().unwrap_or((first, last));
+        let together = last + common >= now - DAY && first + common <= now;
+        observation.time = observation.time + if together { common } else { days_to_now(first, last, now) };
     }
     // A replay in real time goes on after it has caught up with the clock; a faster one ends there.
     let real_time = matches!(args.speed, Speed::Times(speed) if speed <= 1.0);
@@ -174,6 +175,13 @@ fn shift(observations: &mut Vec<Observation>, args: &Args, now: Time) {
     let oldest = if args.from.is_some() { Time::from_unix(0) } else { now - (WINDOW_HOURS - 1) * HOUR };
     observations.retain(|o| o.time >= oldest && (real_time || o.time <= now));
     observations.sort_by_key(|o| o.time);
+}
+
+/// Whole days, in seconds, that move a recording's end to the present or up to a day past it; a
+/// recording that would then lie ahead altogether ends up to a day before the present instead.
+fn days_to_now(first: Time, last: Time, now: Time) -> i64 {
+    let days = (now - last + DAY - 1).div_euclid(DAY) * DAY;
+    if first + days > now { days - DAY } else { days }
 }
 
 async fn at_once(
@@ -293,6 +301,15 @@ mod tests {
         shift(&mut observations, &args(Speed::Times(60.0), Shift::Now), now);
         let newest = observations.iter().filter(|o| o.station == silent).map(|o| o.time).max().unwrap();
         assert!(now - newest < DAY, "{}", now - newest);
+    }
+
+    #[test]
+    fn a_short_recording_is_not_moved_ahead_of_the_clock() {
+        let now = Time::from_unix(1_790_000_000);
+        let mut observations = hours(1);
+        observations[0].time = Time::from_unix(now.unix() % DAY + 3600);
+        shift(&mut observations, &args(Speed::Max, Shift::Now), now);
+        assert_eq!(now - observations[0].time, 23 * HOUR);
     }
 
     #[test]
