@@ -13,52 +13,49 @@ use weather::{Observation, Station, StationId, Time, Values, Variable, derived, 
 /// What marks every made-up report.
 pub(crate) const SOURCE: &str = "simulated";
 
-/// A network of stations around a lake in the middle of Europe.
+/// A network of stations between the Adriatic, the Alps and the Pannonian plain.
 #[derive(Clone, Debug)]
 pub(crate) struct Network {
     seed: u64,
     stations: Vec<Station>,
 }
 
-/// Names with metres above sea level and kilometres east and north of the middle.
-const PLACES: [(&str, f32, f64, f64); 12] = [
-    ("Harbour", 106.0, 4.0, -2.0),
-    ("Old Mill", 148.0, -31.0, 12.0),
-    ("Vineyard Hill", 235.0, -12.0, 15.0),
-    ("Airfield", 128.0, 38.0, -21.0),
-    ("Reed Bay", 105.0, -48.0, -19.0),
-    ("North Ridge", 612.0, 9.0, 52.0),
-    ("Quarry", 310.0, 44.0, 31.0),
-    ("Orchard", 182.0, -22.0, -41.0),
-    ("Lighthouse", 112.0, 23.0, -9.0),
-    ("Solar Park", 139.0, 61.0, 6.0),
-    ("Summit Hut", 702.0, -19.0, 63.0),
-    ("Market Square", 164.0, 16.0, 24.0),
+/// Names with degrees north and east and metres above sea level. The stations are made up, the
+/// ground under them is not: a coast, valleys, a plain and two mountains.
+const PLACES: [(&str, f64, f64, f32); 12] = [
+    ("Harbour", 45.55, 13.73, 5.0),
+    ("Lighthouse", 45.05, 13.63, 12.0),
+    ("Summit Hut", 46.38, 13.84, 2070.0),
+    ("Quarry", 46.62, 13.85, 510.0),
+    ("North Ridge", 47.45, 13.62, 1260.0),
+    ("Market Square", 47.07, 15.44, 353.0),
+    ("Old Mill", 46.25, 15.27, 241.0),
+    ("Vineyard Hill", 46.68, 15.99, 287.0),
+    ("Orchard", 45.52, 15.31, 190.0),
+    ("Airfield", 45.75, 16.07, 107.0),
+    ("Reed Bay", 46.75, 17.25, 105.0),
+    ("Solar Park", 45.63, 17.62, 148.0),
 ];
-const MIDDLE: (f64, f64) = (46.9, 17.9);
-const KM_PER_DEGREE: f64 = 111.2;
 
 impl Network {
     /// `count` stations; beyond the named places they are scattered by the seed.
     pub(crate) fn new(seed: u64, count: usize) -> Self {
         let station = |index: usize| {
-            let (name, elevation, east, north) = match PLACES.get(index) {
-                Some((name, elevation, east, north)) => ((*name).to_owned(), *elevation, *east, *north),
+            let (name, latitude, longitude, elevation) = match PLACES.get(index) {
+                Some((name, latitude, longitude, elevation)) => ((*name).to_owned(), *latitude, *longitude, *elevation),
                 None => {
                     let random = |channel| unit(seed, index as u64, channel, 0);
                     let elevation = (90.0 + 500.0 * random(90).powi(2)).round() as f32;
-                    (format!("Field {}", index + 1), elevation, 400.0 * (random(91) - 0.5), 300.0 * (random(92) - 0.5))
+                    (format!("Field {}", index + 1), 45.6 + 3.0 * random(92), 13.9 + 7.0 * random(91), elevation)
                 }
             };
-            let latitude = MIDDLE.0 + north / KM_PER_DEGREE;
-            let longitude = MIDDLE.1 + east / (KM_PER_DEGREE * MIDDLE.0.to_radians().cos());
             let id = StationId::new(&format!("SIM-{:02}", index + 1)).ok()?;
             Some(Station {
                 name,
                 latitude: Some((latitude * 1e4).round() / 1e4),
                 longitude: Some((longitude * 1e4).round() / 1e4),
                 elevation: Some(elevation),
-                timezone: Some("Europe/Budapest".to_owned()),
+                timezone: Some("Europe/Ljubljana".to_owned()),
                 simulated: true,
                 ..Station::unregistered(id)
             })
@@ -112,7 +109,7 @@ impl Network {
         // The wind turns with the wave, freshens where pressure changes and by day.
         let change = 7.5 * short.cos().abs() + 3.0 * long.cos().abs();
         let day_mixing = 0.5 + 0.5 * (clear / 900.0).min(1.0);
-        let exposure = 0.8 + elevation / 900.0;
+        let exposure = 0.8 + (elevation / 900.0).min(1.2);
         let wind_speed = ((0.9 + 0.33 * change * day_mixing) * exposure * (1.0 + 0.28 * noise(9, 1200))
             + 0.3 * noise(10, 300))
         .max(0.0);
@@ -157,6 +154,11 @@ struct State {
 }
 
 impl State {
+    /// In the standard atmosphere (ICAO), hPa.
+    fn station_pressure(&self) -> f64 {
+        self.pressure * (1.0 - 2.255_77e-5 * self.elevation).powf(5.255_88)
+    }
+
     /// As an instrument would print it.
     fn values(&self) -> Values {
         let rounded = |value: f64, steps: f64| ((value * steps).round() / steps) as f32;
@@ -166,7 +168,7 @@ impl State {
             (Variable::DewPoint, rounded(self.dew_point, 10.0)),
             (Variable::RelativeHumidity, derived::relative_humidity(t, td).round()),
             (Variable::PressureMsl, rounded(self.pressure, 10.0)),
-            (Variable::PressureStation, rounded(self.pressure - self.elevation / 8.4, 10.0)),
+            (Variable::PressureStation, rounded(self.station_pressure(), 10.0)),
             (Variable::WindSpeed, rounded(self.wind_speed, 10.0)),
             (Variable::WindGust, rounded(self.wind_gust.max(self.wind_speed), 10.0)),
             (Variable::Precipitation, rounded(self.rain_rate, 10.0)),

@@ -45,7 +45,7 @@ export const en = {
   "variable.wind_direction": "Wind direction",
   "variable.wind_gust": "Gusts",
   "variable.precipitation": "Precipitation",
-  "variable.solar_radiation": "Sunshine",
+  "variable.solar_radiation": "Solar radiation",
   "variable.cloud_cover": "Cloud",
   "variable.visibility": "Visibility",
   "variable.present_weather": "Weather",
