@@ -1,6 +1,8 @@
 //! The shape of the house: which room may know which, what may leave a room, and that the
 //! documents name only what is there.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test's helpers may fail it
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

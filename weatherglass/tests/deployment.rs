@@ -1,6 +1,8 @@
 //! compose.yaml, the Dockerfile, Prometheus and Grafana, held against each other, against the
 //! sources, and against what the built program says of itself. No container engine is needed.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test's helpers may fail it
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
