@@ -187,6 +187,7 @@ pub(crate) struct RecoveredFrame {
 pub(crate) struct ErrorFrame {
     /// The subscription it speaks of, when the frame named one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) id: Option<String>,
     /// `bad_frame`, `unknown_type`, `bad_subscription`, ...
     #[schema(value_type = String)]

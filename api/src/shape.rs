@@ -60,15 +60,19 @@ pub(crate) struct Station {
     pub(crate) name: String,
     /// Degrees north; absent until someone registers the station.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) latitude: Option<f64>,
     /// Degrees east.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) longitude: Option<f64>,
     /// Metres above sea level.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) elevation: Option<f32>,
     /// IANA name, as `Europe/Budapest`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) timezone: Option<String>,
     /// Whether people without rights may see it.
     pub(crate) public: bool,
@@ -168,48 +172,63 @@ pub(crate) struct Observation {
     pub(crate) time: Time,
     /// °C.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) temperature: Option<f32>,
     /// °C.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) dew_point: Option<f32>,
     /// %.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) relative_humidity: Option<f32>,
     /// Reduced to mean sea level, hPa.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) pressure_msl: Option<f32>,
     /// At the station, hPa.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) pressure_station: Option<f32>,
     /// m/s.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) wind_speed: Option<f32>,
     /// Degrees that the wind comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) wind_direction: Option<f32>,
     /// m/s.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) wind_gust: Option<f32>,
     /// mm over `precipitation_period`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) precipitation: Option<f32>,
     /// Seconds that `precipitation` was gathered over; an hour when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) precipitation_period: Option<f32>,
     /// W/m².
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) solar_radiation: Option<f32>,
     /// %.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) cloud_cover: Option<f32>,
     /// m.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) visibility: Option<f32>,
     /// WMO 4677 code.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) present_weather: Option<f32>,
     /// Where the report came from.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) source: Option<String>,
     /// The variables whose values are not good.
     #[serde(skip_serializing_if = "QualityOf::is_empty")]

@@ -36,24 +36,31 @@ pub(crate) struct Median {
 pub(crate) struct Variables {
     /// °C.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) temperature: Option<Quantiles>,
     /// °C.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) dew_point: Option<Quantiles>,
     /// hPa.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) pressure_msl: Option<Quantiles>,
     /// m/s.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) wind_speed: Option<Quantiles>,
     /// m/s, the highest of the hour that ends at the valid time.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) wind_gust: Option<Quantiles>,
     /// Degrees that the wind comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) wind_direction: Option<Median>,
     /// mm in the hour that ends at the valid time.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) precipitation: Option<Quantiles>,
 }
 
@@ -113,10 +120,11 @@ pub(crate) struct Forecast {
     pub(crate) variables: Variables,
     /// Of at least 0.1 mm in the hour that ends at the valid time, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) precipitation_probability: Option<Vec<f32>>,
     /// A condition for every lead, of WMO 4677.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<i32>>)]
+    #[schema(value_type = Option<Vec<i32>>, nullable = false)]
     pub(crate) weather_code: Option<Vec<u8>>,
     /// From how good an input.
     pub(crate) inputs: Inputs,
