@@ -13,7 +13,7 @@ const NO_RAW_HTML = {
 };
 
 export default ts.config(
-  { ignores: ["dist", "node_modules"] },
+  { ignores: ["dist", "node_modules", "src/api/schema.d.ts"] },
   js.configs.recommended,
   ...ts.configs.strict,
   ...vue.configs["flat/recommended"],

@@ -45,6 +45,9 @@ const NAMELESS: [&str; 9] = ["util", "utils", "common", "helper", "helpers", "ma
 
 const MOST_LINES: usize = 500;
 
+/// What `make types` writes: as long as the api's document makes it.
+const GENERATED: &str = "web/src/api/schema.d.ts";
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
@@ -177,7 +180,8 @@ fn files_are_short_and_have_names_that_say_something() {
     for path in all {
         let lines = read(&path).lines().count();
         let path = path.strip_prefix(root()).unwrap();
-        assert!(lines <= MOST_LINES, "{}: {lines} lines, at most {MOST_LINES}: split it", path.display());
+        let short = lines <= MOST_LINES || path == Path::new(GENERATED);
+        assert!(short, "{}: {lines} lines, at most {MOST_LINES}: split it", path.display());
         for part in path.with_extension("").components() {
             let part = part.as_os_str().to_string_lossy().to_lowercase();
             assert!(!NAMELESS.contains(&part.as_str()), "{}: `{part}` says nothing", path.display());

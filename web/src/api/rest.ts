@@ -1,4 +1,12 @@
-import type { Forecast, Observation, Problem, Station, StationCollection } from "./types";
+import type {
+  Forecast,
+  Observation,
+  Observations,
+  Problem,
+  Station,
+  StationCollection,
+  StationFeature,
+} from "./types";
 
 /** An answer that is not a success, or no answer at all (status 0). */
 export class ApiError extends Error {
@@ -38,23 +46,17 @@ async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
 
 async function reason(response: Response): Promise<string> {
   try {
-    const problem = (await response.json()) as Problem;
+    // Or a proxy's own error, which is not the API's.
+    const problem = (await response.json()) as Partial<Problem>;
     return problem.detail ?? problem.title ?? response.statusText;
   } catch {
     return response.statusText;
   }
 }
 
-/** The GeoJSON feature carries the position in its geometry; the properties may leave it out. */
-export function stationsOf(collection: StationCollection): Station[] {
-  return collection.features.map(({ id, geometry, properties }) => {
-    const [longitude, latitude, elevation] = geometry?.coordinates ?? [];
-    return { longitude, latitude, elevation, ...properties, id: properties.id ?? id };
-  });
-}
-
 export async function fetchStations(signal?: AbortSignal): Promise<Station[]> {
-  return stationsOf(await get<StationCollection>("/api/v1/stations", signal));
+  const { features } = await get<StationCollection>("/api/v1/stations", signal);
+  return features.map(({ properties }) => properties);
 }
 
 export async function fetchObservations(
@@ -65,7 +67,7 @@ export async function fetchObservations(
 ): Promise<Observation[]> {
   const query = new URLSearchParams({ from: from.toISOString(), to: to.toISOString() });
   const path = `/api/v1/stations/${encodeURIComponent(station)}/observations?${query}`;
-  return (await get<{ observations: Observation[] }>(path, signal)).observations;
+  return (await get<Observations>(path, signal)).observations;
 }
 
 /** null while the station has no forecast yet: an expected state, not an error. */
@@ -81,14 +83,6 @@ export async function fetchForecast(
   }
 }
 
-interface StationAnswer extends Partial<Station> {
-  properties?: Station;
-}
-
 export async function fetchStation(id: string, signal?: AbortSignal): Promise<Station> {
-  const answer = await get<StationAnswer>(`/api/v1/stations/${encodeURIComponent(id)}`, signal);
-  // Either the bare station or, like the collection, a GeoJSON feature of it.
-  return answer.properties
-    ? (stationsOf({ type: "FeatureCollection", features: [answer as never] })[0] as Station)
-    : { ...answer, id };
+  return (await get<StationFeature>(`/api/v1/stations/${encodeURIComponent(id)}`, signal)).properties;
 }

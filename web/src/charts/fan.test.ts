@@ -1,38 +1,37 @@
 import { describe, expect, it } from "vitest";
 
-import type { Forecast, Observation } from "../api/types";
+import { forecast as sampleForecast, observation } from "../api/sample";
+import type { Observation } from "../api/types";
 import { align, alignFan, FAN_COLUMNS, fanOf, forecastPoints, nearest, observedPoints, withGaps } from "./fan";
 
 const BASE = Date.UTC(2026, 10, 20) / 1000;
 const iso = (hour: number) => new Date((BASE + hour * 3600) * 1000).toISOString();
-const seen = (hour: number, temperature: number | null, more: Partial<Observation> = {}): Observation => ({
-  station: "X",
-  time: iso(hour),
-  temperature,
-  ...more,
-});
-const quantiles = { q05: [1, 2], q25: [3, 4], q50: [5, 6], q75: [7, 8], q95: [9, 10] };
-const forecast: Forecast = {
-  station: "X",
-  reference_time: iso(2),
-  issue_time: iso(2),
-  expires: iso(5),
-  model: { name: "m", version: "1" },
-  leads: [1, 2],
-  variables: { temperature: quantiles, wind_direction: { q50: [10, null] } },
+const seen = (hour: number, temperature: number, more: Partial<Observation> = {}): Observation =>
+  observation(iso(hour), { temperature, ...more });
+const temperature = {
+  q05: [1, 2],
+  q10: [2, 3],
+  q25: [3, 4],
+  q50: [5, 6],
+  q75: [7, 8],
+  q90: [8, 9],
+  q95: [9, 10],
 };
+const forecast = sampleForecast(iso(2), {
+  leads: [1, 2],
+  variables: { temperature, wind_direction: { q50: [10] } },
+});
 const column = (aligned: ReturnType<typeof alignFan>, name: (typeof FAN_COLUMNS)[number]) =>
   aligned[1 + FAN_COLUMNS.indexOf(name)];
 
 describe("observedPoints", () => {
-  it("leaves out what is absent, null, not finite or failed its check", () => {
+  it("leaves out what is absent, not finite or failed its check", () => {
     const history = [
       seen(0, 1),
-      seen(1, null),
       seen(2, Number.NaN),
       seen(3, 9, { quality: { temperature: "fail" } }),
       seen(4, 4, { quality: { temperature: "suspect" } }),
-      { station: "X", time: iso(5), wind_speed: 3 },
+      observation(iso(5), { wind_speed: 3 }),
     ];
     expect(observedPoints(history, "temperature").map((point) => point.value)).toEqual([1, 4]);
   });

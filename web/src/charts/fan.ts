@@ -1,4 +1,11 @@
-import type { Forecast, ForecastVariable, Observation, Quantile, Variable } from "../api/types";
+import type {
+  Forecast,
+  ForecastVariable,
+  Observation,
+  Quantile,
+  Quantiles,
+  Variable,
+} from "../api/types";
 
 const HOUR_S = 3600;
 /** Longer silences break the line: joining across them would draw weather nobody measured. */
@@ -52,7 +59,8 @@ export function forecastPoints(
   forecast: Forecast | null,
   variable: ForecastVariable,
 ): ForecastPoint[] {
-  const quantiles = forecast?.variables[variable];
+  // Wind direction has a median only.
+  const quantiles: Partial<Quantiles> | undefined = forecast?.variables[variable];
   if (!forecast || !quantiles) return [];
   return validTimes(forecast).flatMap((at, i) => {
     const point: ForecastPoint = { at };

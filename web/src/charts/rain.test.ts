@@ -1,15 +1,15 @@
 import { describe, expect, it } from "vitest";
 
-import type { Forecast, Observation } from "../api/types";
+import { forecast as sampleForecast, observation, quantiles } from "../api/sample";
+import type { Observation } from "../api/types";
 import { hourlyRain, rainForecast } from "./rain";
 
 const BASE = Date.UTC(2026, 10, 20) / 1000;
-const fell = (minute: number, precipitation: number, period?: number): Observation => ({
-  station: "X",
-  time: new Date((BASE + minute * 60) * 1000).toISOString(),
-  precipitation,
-  ...(period === undefined ? {} : { precipitation_period: period }),
-});
+const fell = (minute: number, precipitation: number, period?: number): Observation =>
+  observation(new Date((BASE + minute * 60) * 1000).toISOString(), {
+    precipitation,
+    precipitation_period: period,
+  });
 const bars = (history: Observation[]) =>
   hourlyRain(history).map(({ at, amount }) => [(at - BASE) / 3600, Number(amount.toFixed(3))]);
 const total = (history: Observation[]) =>
@@ -39,16 +39,13 @@ describe("hourlyRain", () => {
 });
 
 describe("rainForecast", () => {
-  const forecast: Forecast = {
-    station: "X",
-    reference_time: new Date(BASE * 1000).toISOString(),
-    issue_time: "",
-    expires: "",
-    model: { name: "m", version: "1" },
+  const precipitation = quantiles((share) => (share === 0.5 ? [0, 0.4] : [0.1, 2]));
+  // The lists are shorter than the leads: the third hour has nothing.
+  const forecast = sampleForecast(new Date(BASE * 1000).toISOString(), {
     leads: [1, 2, 3],
-    variables: { precipitation: { q50: [0, 0.4, null], q90: [0.1, 2, null] } },
-    precipitation_probability: [0.1, 1.2, null],
-  };
+    variables: { precipitation },
+    precipitation_probability: [0.1, 1.2],
+  });
   it("gives what each hour has, and keeps a chance between 0 and 1", () => {
     expect(rainForecast(forecast)).toEqual([
       { at: BASE + 3600, median: 0, upper: 0.1, probability: 0.1 },

@@ -59,7 +59,7 @@ export function rainForecast(forecast: Forecast | null): RainForecastHour[] {
   return validTimes(forecast).flatMap((at, i) => {
     const hour: RainForecastHour = { at };
     const median = amounts?.q50[i];
-    const upper = amounts?.q90?.[i];
+    const upper = amounts?.q90[i];
     const probability = forecast.precipitation_probability?.[i];
     if (typeof median === "number") hour.median = median;
     if (typeof upper === "number") hour.upper = upper;

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
 
+import { observation } from "../api/sample";
 import type { ServerFrame } from "../api/types";
 import { leavesGap } from "./gaps";
 
-const snapshot = (id: string): ServerFrame => ({ type: "snapshot", id, stations: [] });
+const snapshot = (id: string): ServerFrame => ({ type: "snapshot", id, stations: [], cursor: "c1-1" });
 
 describe("leavesGap", () => {
   it("takes the first snapshot of a subscription for its beginning", () => {
@@ -17,6 +18,7 @@ describe("leavesGap", () => {
     expect(leavesGap({ type: "recovered", id: "a", complete: true }, new Set())).toBe(false);
   });
   it("sees no gap in a plain update", () => {
-    expect(leavesGap({ type: "observation", station: "X", time: "" }, new Set())).toBe(false);
+    const update = { type: "observation", ...observation("2026-11-20T00:00:00Z"), cursor: "c1-1" } as const;
+    expect(leavesGap(update, new Set())).toBe(false);
   });
 });

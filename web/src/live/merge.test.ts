@@ -1,6 +1,11 @@
 import { describe, expect, it } from "vitest";
 
-import type { Forecast, Observation, ServerFrame } from "../api/types";
+import {
+  forecast as sampleForecast,
+  observation as sampleObservation,
+  station as sampleStation,
+} from "../api/sample";
+import type { Forecast, Observation, ServerFrame, Station } from "../api/types";
 import {
   applyFrames,
   applyStations,
@@ -15,24 +20,18 @@ import {
 } from "./merge";
 
 const at = (hour: number) => new Date(Date.UTC(2026, 10, 20) + hour * 3_600_000).toISOString();
-const observation = (hour: number, temperature = hour, more: Partial<Observation> = {}): Observation => ({
-  station: "X1",
-  time: at(hour),
-  temperature,
-  ...more,
-});
-const forecast = (hour: number, more: Partial<Forecast> = {}): Forecast => ({
-  station: "X1",
-  reference_time: at(hour),
-  issue_time: at(hour),
-  expires: at(hour + 3),
-  model: { name: "m", version: "1" },
-  leads: [],
-  variables: {},
-  ...more,
-});
+const cursor = "c1-1";
+const observation = (hour: number, temperature = hour) => sampleObservation(at(hour), { temperature });
+const forecast = (hour: number, more: Partial<Forecast> = {}) => sampleForecast(at(hour), more);
 const empty: Network = new Map();
-const frame = (o: Observation): ServerFrame => ({ type: "observation", ...o });
+const frame = (o: Observation): ServerFrame => ({ type: "observation", ...o, cursor });
+const about = (details: Station): ServerFrame => ({
+  type: "station",
+  station: details.id,
+  state: details.state,
+  details,
+  cursor,
+});
 
 describe("insertObservation", () => {
   it("appends the newest and puts a late one into its place", () => {
@@ -43,12 +42,8 @@ describe("insertObservation", () => {
   });
   it("replaces the same instant by its correction", () => {
     const history = [observation(1), observation(2), observation(3)];
-    const corrected = insertObservation(history, observation(2, 20, { revision: 1 }));
+    const corrected = insertObservation(history, observation(2, 20));
     expect(corrected.map((o) => o.temperature)).toEqual([1, 20, 3]);
-  });
-  it("ignores a duplicate of a lower revision", () => {
-    const history = [observation(1, 10, { revision: 2 })];
-    expect(insertObservation(history, observation(1, 5, { revision: 1 }))).toBe(history);
   });
   it("tells instants apart by time and not by spelling", () => {
     const history = [observation(1)];
@@ -109,10 +104,10 @@ describe("applyFrames", () => {
     type: "snapshot",
     id: "a",
     stations: [
-      { station: { id: "X1", name: "One", state: "up" }, observation: observation(1), forecast: null },
-      { station: { id: "X2" }, observation: null, forecast: null },
+      { station: sampleStation("X1"), observation: observation(1), forecast: null },
+      { station: sampleStation("X2", { state: "silent" }), observation: null, forecast: null },
     ],
-    cursor: "1",
+    cursor,
   };
 
   it("takes a snapshot", () => {
@@ -122,35 +117,30 @@ describe("applyFrames", () => {
     expect(network.get("X2")?.latest).toBeNull();
   });
   it("does not lose a forecast to a snapshot that carries none", () => {
-    const held = applyFrames(empty, [snapshot, { type: "forecast", ...forecast(1) }]);
+    const held = applyFrames(empty, [snapshot, { type: "forecast", ...forecast(1), cursor }]);
     expect(applyFrames(held, [snapshot]).get("X1")?.forecast).not.toBeNull();
   });
-  it("does not lose what REST told of a station to a shorter description", () => {
-    const known = applyStations(empty, [{ id: "X1", name: "One", timezone: "Asia/Tokyo", state: "up" }]);
-    const network = applyFrames(known, [
-      { type: "snapshot", id: "a", stations: [{ station: { id: "X1" }, observation: null, forecast: null }] },
-    ]);
-    expect(network.get("X1")).toMatchObject({ state: "up", station: { timezone: "Asia/Tokyo" } });
+  it("forgets what a station's new description no longer says", () => {
+    const known = applyStations(empty, [sampleStation("X1", { timezone: "Asia/Tokyo" })]);
+    const network = applyFrames(known, [about(sampleStation("X1", { name: "One" }))]);
+    expect(network.get("X1")?.station).toEqual(sampleStation("X1", { name: "One" }));
   });
   it("makes room for a station it never heard of", () => {
     const network = applyFrames(empty, [frame(observation(1))]);
     expect(network.get("X1")?.latest?.temperature).toBe(1);
   });
-  it("takes each update of a batch as if it came alone", () => {
-    const batch: ServerFrame = {
-      type: "batch",
-      updates: [
-        { type: "observation", ...observation(2) },
-        { type: "station", station: "X1", state: "stale" },
-      ],
-    };
-    expect(applyFrames(empty, [batch]).get("X1")).toMatchObject({ state: "stale", latest: { temperature: 2 } });
-    expect(observedIn([batch, snapshot])).toEqual(["X1"]);
+  it("takes all frames of an instant, and tells which stations were heard", () => {
+    const frames = [frame(observation(2)), about(sampleStation("X1", { state: "stale" })), snapshot];
+    expect(applyFrames(empty, frames.slice(0, 2)).get("X1")).toMatchObject({
+      state: "stale",
+      latest: { temperature: 2 },
+    });
+    expect(observedIn(frames)).toEqual(["X1"]);
   });
   it("changes a station's state and details", () => {
     const network = applyFrames(empty, [
       snapshot,
-      { type: "station", station: "X1", state: "down", details: { id: "X1", name: "Uno" } },
+      about(sampleStation("X1", { name: "Uno", state: "down" })),
     ]);
     expect(network.get("X1")).toMatchObject({ state: "down", station: { name: "Uno" } });
   });

@@ -12,7 +12,8 @@ import type {
 export const HISTORY_MS = 96 * 3_600_000;
 
 export interface StationRecord {
-  readonly station: Station;
+  /** Its identifier alone until the API has described it. */
+  readonly station: Pick<Station, "id"> & Partial<Station>;
   readonly state: StationState | undefined;
   readonly latest: Observation | null;
   readonly forecast: Forecast | null;
@@ -28,17 +29,11 @@ function blank(id: string): StationRecord {
   return { station: { id }, state: undefined, latest: null, forecast: null, history: null };
 }
 
-/** Whether `next` may take the place of `held`, which tells of the same instant. */
-function supersedes(next: Observation, held: Observation): boolean {
-  return (next.revision ?? 0) >= (held.revision ?? 0);
-}
-
-/** Newest wins; for the same instant the higher revision, or the later arrival. */
+/** Newest wins; for the same instant the later arrival, which is a correction. */
 export function mergeLatest(held: Observation | null, next: Observation | null) {
   if (!next || Number.isNaN(ms(next.time))) return held;
   if (!held) return next;
-  const age = ms(next.time) - ms(held.time);
-  return age > 0 || (age === 0 && supersedes(next, held)) ? next : held;
+  return ms(next.time) >= ms(held.time) ? next : held;
 }
 
 /** Puts one observation into its place; the usual case, the newest, is an append. */
@@ -52,7 +47,6 @@ export function insertObservation(
   while (at > 0 && ms(history[at - 1]?.time ?? "") > time) at -= 1;
   const before = history[at - 1];
   if (before && ms(before.time) === time) {
-    if (!supersedes(next, before)) return history;
     return [...history.slice(0, at - 1), next, ...history.slice(at)];
   }
   return capHistory([...history.slice(0, at), next, ...history.slice(at)]);
@@ -78,9 +72,7 @@ export function mergeHistory(
   const byTime = new Map<number, Observation>();
   for (const observation of [...read, ...live]) {
     const time = ms(observation.time);
-    const held = byTime.get(time);
-    if (Number.isNaN(time) || (held && !supersedes(observation, held))) continue;
-    byTime.set(time, observation);
+    if (!Number.isNaN(time)) byTime.set(time, observation);
   }
   const ordered = [...byTime.entries()].sort(([a], [b]) => a - b);
   return capHistory(ordered.map(([, observation]) => observation));
@@ -92,7 +84,7 @@ export function mergeForecast(held: Forecast | null, next: Forecast | null): For
   if (!held) return next;
   const order =
     ms(next.reference_time) - ms(held.reference_time) ||
-    (next.revision ?? 0) - (held.revision ?? 0) ||
+    next.revision - held.revision ||
     ms(next.issue_time) - ms(held.issue_time);
   return order >= 0 ? next : held;
 }
@@ -106,14 +98,9 @@ function withObservation(record: StationRecord, next: Observation | null): Stati
     : { ...record, latest, history };
 }
 
-/** Fields the new description leaves out keep what is known: snapshots may say less than REST. */
+/** A description is always whole: what it leaves out is no longer known. */
 export function withStation(record: StationRecord, station: Station): StationRecord {
-  const known = Object.entries(station).filter(([, value]) => value !== undefined);
-  return {
-    ...record,
-    station: { ...record.station, ...Object.fromEntries(known) },
-    state: station.state ?? record.state,
-  };
+  return { ...record, station, state: station.state };
 }
 
 function applyUpdate(record: StationRecord, update: UpdateFrame): StationRecord {
@@ -124,10 +111,8 @@ function applyUpdate(record: StationRecord, update: UpdateFrame): StationRecord 
       const forecast = mergeForecast(record.forecast, update);
       return forecast === record.forecast ? record : { ...record, forecast };
     }
-    case "station": {
-      const told = update.details ? withStation(record, update.details) : record;
-      return update.state ? { ...told, state: update.state } : told;
-    }
+    case "station":
+      return withStation(record, update.details);
   }
 }
 
@@ -136,17 +121,8 @@ function applySnapshotEntry(record: StationRecord, entry: SnapshotEntry): Statio
   return { ...told, forecast: mergeForecast(told.forecast, entry.forecast) };
 }
 
-function updatesOf(frame: ServerFrame): readonly UpdateFrame[] {
-  switch (frame.type) {
-    case "batch":
-      return frame.updates;
-    case "observation":
-    case "forecast":
-    case "station":
-      return [frame];
-    default:
-      return [];
-  }
+function isUpdate(frame: ServerFrame): frame is UpdateFrame {
+  return frame.type === "observation" || frame.type === "forecast" || frame.type === "station";
 }
 
 /** All frames of one animation frame at once, so a busy network costs one copy of the map. */
@@ -166,9 +142,7 @@ export function applyFrames(network: Network, frames: readonly ServerFrame[]): N
         put(entry.station.id, (record) => applySnapshotEntry(record, entry));
       }
     }
-    for (const update of updatesOf(frame)) {
-      put(update.station, (record) => applyUpdate(record, update));
-    }
+    if (isUpdate(frame)) put(frame.station, (record) => applyUpdate(record, frame));
   }
   return changed ? next : network;
 }
@@ -191,7 +165,5 @@ export function changeRecord(
 
 /** The stations whose newest observation came with these frames: the ones that pulse. */
 export function observedIn(frames: readonly ServerFrame[]): string[] {
-  return frames.flatMap((frame) =>
-    updatesOf(frame).flatMap((update) => (update.type === "observation" ? [update.station] : [])),
-  );
+  return frames.flatMap((frame) => (frame.type === "observation" ? [frame.station] : []));
 }

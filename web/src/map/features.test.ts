@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 
+import { observation } from "../api/sample";
 import { colourScale } from "../charts/scale";
 import type { StationRecord } from "../live/merge";
 import { boundsOf, markers, positionOf } from "./features";
@@ -8,7 +9,7 @@ const now = Date.parse("2026-11-20T12:00:00Z");
 const record = (id: string, more: Partial<StationRecord> = {}): StationRecord => ({
   station: { id, name: id, longitude: 10, latitude: 47 },
   state: "up",
-  latest: { station: id, time: "2026-11-20T11:59:00Z", temperature: 12.6 },
+  latest: observation("2026-11-20T11:59:00Z", { station: id, temperature: 12.6 }),
   forecast: null,
   history: null,
   ...more,
@@ -24,8 +25,8 @@ describe("markers", () => {
   it("takes the colour from stale, down and mute stations", () => {
     const quiet = [
       record("B", { state: "down" }),
-      record("C", { latest: { station: "C", time: "2026-11-19T00:00:00Z", temperature: 1 } }),
-      record("D", { latest: { station: "D", time: "2026-11-20T11:59:00Z", wind_speed: 1 } }),
+      record("C", { latest: observation("2026-11-19T00:00:00Z", { station: "C", temperature: 1 }) }),
+      record("D", { latest: observation("2026-11-20T11:59:00Z", { station: "D", wind_speed: 1 }) }),
     ];
     expect(properties(quiet).map(({ live, label }) => [live, label])).toEqual(
       [[false, ""], [false, ""], [false, ""]],

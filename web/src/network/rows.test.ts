@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 
+import { observation } from "../api/sample";
 import type { StationRecord } from "../live/merge";
 import { countStates, matching, type Sort, sorted } from "./rows";
 import { visibleSlice } from "./windowing";
@@ -7,7 +8,7 @@ import { visibleSlice } from "./windowing";
 const record = (id: string, name?: string, temperature?: number, time?: string): StationRecord => ({
   station: { id, ...(name ? { name } : {}) },
   state: "up",
-  latest: time ? { station: id, time, ...(temperature === undefined ? {} : { temperature }) } : null,
+  latest: time ? observation(time, { station: id, temperature }) : null,
   forecast: null,
   history: null,
 });

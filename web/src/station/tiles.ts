@@ -1,6 +1,6 @@
 import type { Observation, Variable } from "../api/types";
 import { t } from "../messages/t";
-import { observationExpired } from "../time/age";
+import { hasExpired } from "../time/age";
 import { formatNumber, reading, withUnit } from "../weather/format";
 import { pressureTendency } from "../weather/trend";
 import { CALM_MS, compassPoint } from "../weather/wind";
@@ -52,7 +52,7 @@ export function tiles(
       variable,
       value,
       time: observation.time,
-      stale: observationExpired(observation, now),
+      stale: hasExpired(observation, now),
       quality: observation.quality?.[variable] ?? null,
       notes: notesFor(variable, observation, history),
       from: variable === "wind_speed" ? windFrom(observation) : null,

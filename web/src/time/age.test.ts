@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { ageOf, DEFAULT_LIFETIME_MS, forecastExpired, observationExpired, shownState } from "./age";
+import { ageOf, hasExpired, shownState } from "./age";
 
 const now = Date.parse("2026-11-23T12:00:00Z");
 const ago = (seconds: number) => new Date(now - seconds * 1000).toISOString();
@@ -20,30 +20,17 @@ describe("ageOf", () => {
   });
 });
 
-describe("observationExpired", () => {
-  it("goes by what the server says", () => {
-    expect(observationExpired({ time: ago(10), expires: ago(0) }, now)).toBe(true);
-    expect(observationExpired({ time: ago(9e5), expires: ago(-1) }, now)).toBe(false);
-  });
-  it("has a lifetime of its own when nothing or nonsense is said", () => {
-    const old = ago(DEFAULT_LIFETIME_MS / 1000);
-    expect(observationExpired({ time: old }, now)).toBe(true);
-    expect(observationExpired({ time: ago(60) }, now)).toBe(false);
-    expect(observationExpired({ time: old, expires: "later" }, now)).toBe(true);
-  });
-});
-
-describe("forecastExpired", () => {
-  it("ends at its expiry, and at once when that cannot be read", () => {
-    expect(forecastExpired({ expires: ago(-1) }, now)).toBe(false);
-    expect(forecastExpired({ expires: ago(0) }, now)).toBe(true);
-    expect(forecastExpired({ expires: "" }, now)).toBe(true);
+describe("hasExpired", () => {
+  it("goes by what the server says, and at once when that cannot be read", () => {
+    expect(hasExpired({ expires: ago(-1) }, now)).toBe(false);
+    expect(hasExpired({ expires: ago(0) }, now)).toBe(true);
+    expect(hasExpired({ expires: "later" }, now)).toBe(true);
   });
 });
 
 describe("shownState", () => {
-  const fresh = { time: ago(30) };
-  const old = { time: ago(86_400) };
+  const fresh = { expires: ago(-30) };
+  const old = { expires: ago(86_400) };
   it("believes bad news from the server", () => {
     expect(shownState("down", fresh, now)).toBe("down");
     expect(shownState("stale", fresh, now)).toBe("stale");

@@ -1,8 +1,5 @@
 import type { Forecast, Observation, StationState } from "../api/types";
 
-/** When the sender gives no expiry, an hourly station that missed one report still looks live. */
-export const DEFAULT_LIFETIME_MS = 2 * 3_600_000;
-
 export type AgeUnit = "second" | "minute" | "hour" | "day";
 export interface Age {
   value: number;
@@ -18,22 +15,10 @@ export function ageOf(time: string, now: number): Age {
   return { value: Math.floor(seconds / 86_400), unit: "day" };
 }
 
-export function observationExpiry(observation: Pick<Observation, "time" | "expires">): number {
-  const told = observation.expires ? Date.parse(observation.expires) : Number.NaN;
-  return Number.isNaN(told) ? Date.parse(observation.time) + DEFAULT_LIFETIME_MS : told;
-}
-
-export function observationExpired(
-  observation: Pick<Observation, "time" | "expires">,
-  now: number,
-): boolean {
-  return now >= observationExpiry(observation);
-}
-
-export function forecastExpired(forecast: Pick<Forecast, "expires">, now: number): boolean {
-  const expires = Date.parse(forecast.expires);
-  // An expiry that cannot be read must not keep a forecast looking live for ever.
-  return Number.isNaN(expires) || now >= expires;
+export function hasExpired({ expires }: Pick<Observation | Forecast, "expires">, now: number): boolean {
+  const end = Date.parse(expires);
+  // An expiry that cannot be read must not keep anything looking live for ever.
+  return Number.isNaN(end) || now >= end;
 }
 
 /**
@@ -42,11 +27,11 @@ export function forecastExpired(forecast: Pick<Forecast, "expires">, now: number
  */
 export function shownState(
   told: StationState | undefined,
-  latest: Pick<Observation, "time" | "expires"> | null,
+  latest: Pick<Observation, "expires"> | null,
   now: number,
 ): StationState {
   if (told === "down") return "down";
   if (!latest) return told === "stale" ? "stale" : "silent";
-  if (told === "stale" || observationExpired(latest, now)) return "stale";
+  if (told === "stale" || hasExpired(latest, now)) return "stale";
   return "up";
 }

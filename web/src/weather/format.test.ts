@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 
+import { observation } from "../api/sample";
 import { formatAge, formatNumber, formatPercent, formatValue, reading, withUnit } from "./format";
 import { arrowTurn, compassPoint } from "./wind";
 
@@ -31,10 +32,10 @@ describe("numbers", () => {
 
 describe("reading", () => {
   it("has one kind of nothing", () => {
-    const observation = { station: "X", time: "", temperature: null, wind_speed: 0 };
-    expect(reading(observation, "temperature")).toBeNull();
-    expect(reading(observation, "dew_point")).toBeNull();
-    expect(reading(observation, "wind_speed")).toBe(0);
+    const seen = observation("2026-11-20T00:00:00Z", { temperature: Number.NaN, wind_speed: 0 });
+    expect(reading(seen, "temperature")).toBeNull();
+    expect(reading(seen, "dew_point")).toBeNull();
+    expect(reading(seen, "wind_speed")).toBe(0);
     expect(reading(null, "wind_speed")).toBeNull();
   });
 });

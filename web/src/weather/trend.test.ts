@@ -1,12 +1,10 @@
 import { describe, expect, it } from "vitest";
 
+import { observation } from "../api/sample";
 import { pressureTendency } from "./trend";
 
-const at = (hour: number, pressure_msl?: number) => ({
-  station: "X",
-  time: new Date(Date.UTC(2026, 10, 20) + hour * 3_600_000).toISOString(),
-  ...(pressure_msl === undefined ? {} : { pressure_msl }),
-});
+const at = (hour: number, pressure_msl?: number) =>
+  observation(new Date(Date.UTC(2026, 10, 20) + hour * 3_600_000).toISOString(), { pressure_msl });
 
 describe("pressureTendency", () => {
   it("compares with three hours ago", () => {
