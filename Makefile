@@ -16,7 +16,7 @@ WEB_SOURCES := $(shell find web/src web/public -type f 2>/dev/null) \
 # Handed to the command that a target runs: make demo ARGS="--stations 40"
 ARGS ?=
 
-.PHONY: help setup setup-browser demo web build test lint fmt bench screenshot train evaluate secrets up down clean
+.PHONY: help setup setup-browser demo web build test lint fmt types bench screenshot train evaluate secrets up down clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -24,7 +24,7 @@ help: ## this list
 setup: ## install or build what is missing (redis-server, Node, npm packages), and only that
 	@scripts/setup.sh
 
-setup-browser: ## the same, and a Chromium for the browser tests
+setup-browser: ## the same, and what tests want: a Chromium, and Python's msgpack
 	@scripts/setup.sh --browser
 
 demo: setup web build ## the whole service on this machine with simulated stations; ARGS="--stations N --data DIR"
@@ -49,6 +49,10 @@ lint: setup ## formatting and lints only
 
 fmt: ## format the Rust sources
 	@cargo fmt --all
+
+types: setup build ## web/openapi.json from the binary, and the web's API types from that
+	@$(BINARY) openapi > web/openapi.json
+	@cd web && npm run --silent generate
 
 bench: build ## latency from POST to WebSocket frame, beside a bare Redis round trip and one inference
 	@$(BINARY) bench latency $(ARGS)
