@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs or builds what is missing, and only that. Quick and silent when nothing is.
 #   scripts/setup.sh            redis-server, Node with npm, the web's packages
-#   scripts/setup.sh --browser  and a Chromium, for the browser tests
+#   scripts/setup.sh --browser  and what tests want: a Chromium, and Python's msgpack
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -109,9 +109,17 @@ setup_browser() {
     die "the system's chromium does not run: install any Chromium or Chrome, and name it with CHROMIUM=/path"
 }
 
+# Another language's reader of what goes through the streams.
+setup_msgpack() {
+  /usr/bin/python3 -c 'import msgpack' 2>/dev/null || install python3-msgpack
+}
+
 have cargo || die "the Rust toolchain is missing: install it with rustup, then make again"
 have cc || install gcc libc6-dev
 have redis-server || install redis-server
 setup_node
 setup_packages
-[ "${1:-}" != --browser ] || setup_browser
+[ "${1:-}" != --browser ] || {
+  setup_msgpack
+  setup_browser
+}
