@@ -129,7 +129,7 @@ impl Admission {
             );
             return Err(Rejection::new("time", Reason::InFuture, detail));
         }
-        if -ahead > self.retention {
+        if now - observation.time > self.retention {
             let detail = format!("{} is older than the {} h that are kept", observation.time, self.retention / HOUR);
             return Err(Rejection::new("time", Reason::PastRetention, detail));
         }

@@ -11,14 +11,18 @@ const DELTA_T: f64 = 69.0;
 
 /// Elevation of the sun's centre above the horizon in degrees, without refraction.
 ///
-/// Grena (2012) algorithm 3, accurate to 0.01° from 2010 to 2110.
+/// Grena (2012) algorithm 3, accurate to 0.01° from 2010 to 2110; NREL's slower SPA outside those
+/// years. A place or time that neither takes has the sun on the horizon.
 #[must_use]
 pub fn elevation(time: Time, latitude: f64, longitude: f64) -> f64 {
     #[allow(clippy::cast_precision_loss)] // exact for the next 285 million years
     let julian = 2_440_587.5 + time.unix() as f64 / 86_400.0;
     let location = Location { latitude: latitude.clamp(-90.0, 90.0), longitude: longitude.clamp(-180.0, 180.0) };
     JulianDate::new(julian, DELTA_T)
-        .and_then(|date| SolarPositions::grena3().at_from_julian(date, location, 0.0, None))
+        .and_then(|date| {
+            let fast = SolarPositions::grena3().at_from_julian(date, location, 0.0, None);
+            fast.or_else(|_| SolarPositions::new().at_from_julian(date, location, 0.0, None))
+        })
         .map_or(0.0, |position| position.elevation_angle())
 }
 
