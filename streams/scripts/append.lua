@@ -17,8 +17,8 @@ while at < #ARGV do
   if redis.call('HGET', seen, field) == values then
     ids[#ids + 1] = ''
   else
-    redis.call('HSET', seen, field, values)
     ids[#ids + 1] = redis.call('XADD', KEYS[1], '*', 'v', ARGV[at + 3])
+    redis.call('HSET', seen, field, values)
   end
   at = at + 4
 end

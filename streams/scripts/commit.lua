@@ -2,7 +2,8 @@
 --
 -- KEYS: 1 owner, 2 obs stream, 3 forecast stream, 4 newest hash, 5 latest hash, 6 dead stream,
 --       7.. window hashes
--- ARGV: 1 the owner's lease token, 2 consumer group, then five counted lists:
+-- ARGV: 1 the owner's lease token, 2 consumer group, 3 seconds that a window lives after its last
+--       change, then five counted lists:
 --       acknowledged stream IDs; window fields (key index, hour, bytes: empty deletes it);
 --       newest observations (station, bytes); forecasts (station, bytes);
 --       dead letters (id, reason, bytes)
@@ -11,7 +12,7 @@
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return -1
 end
-local at = 3
+local at = 4
 local function list(width, each)
   local count = tonumber(ARGV[at])
   at = at + 1
@@ -34,6 +35,9 @@ list(3, function(key, hour, bytes)
     redis.call('HSET', KEYS[tonumber(key)], hour, bytes)
   end
 end)
+for i = 7, #KEYS do
+  redis.call('EXPIRE', KEYS[i], ARGV[3])
+end
 list(2, function(station, bytes)
   redis.call('HSET', KEYS[4], station, bytes)
 end)

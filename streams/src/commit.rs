@@ -12,6 +12,10 @@ use crate::lease::Lease;
 
 static COMMIT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/commit.lua")));
 
+/// How long the window of a station that has fallen silent is kept: until none of it would be used,
+/// and a day for clocks and outages.
+const WINDOW_SECONDS: i64 = (weather::WINDOW_HOURS + 24) * 3600;
+
 /// An hour of a station's window to be written; empty bytes delete it.
 #[derive(Clone, Debug)]
 pub struct WindowField {
@@ -72,7 +76,7 @@ impl Redis {
         for key in [keys.owner(p), keys.obs(p), keys.forecast(p), keys.newest(p), keys.latest(p), keys.dead(p)] {
             call.key(key);
         }
-        call.arg(&lease.token).arg(GROUP).arg(batch.acknowledged.len());
+        call.arg(&lease.token).arg(GROUP).arg(WINDOW_SECONDS).arg(batch.acknowledged.len());
         for id in &batch.acknowledged {
             call.arg(id.to_string());
         }

@@ -1,10 +1,11 @@
 //! Group reading: the workers' side of the `obs` streams.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::streams::{StreamAutoClaimReply, StreamId as RedisEntry, StreamPendingCountReply, StreamReadReply};
+use redis::streams::{
+    StreamClaimReply, StreamId as RedisEntry, StreamInfoConsumersReply, StreamPendingCountReply, StreamReadReply,
+};
 
 use crate::codec::{DecodeError, Entry};
 use crate::connection::Redis;
@@ -24,6 +25,19 @@ pub struct Delivery {
     pub bytes: Vec<u8>,
     /// How often it has been handed out, this time included.
     pub deliveries: u64,
+}
+
+/// An entry that was handed out and never acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Of which partition.
+    pub partition: Partition,
+    /// Its stream ID.
+    pub id: StreamId,
+    /// How often it has been handed out.
+    pub deliveries: u64,
+    /// Whether this reader had it last.
+    pub ours: bool,
 }
 
 /// Reads `obs` streams as one consumer of the group, on a connection of its own.
@@ -63,49 +77,87 @@ impl GroupReader {
         }
     }
 
-    /// Takes over everything of a partition that was handed out and never acknowledged, oldest first.
+    /// What of a partition was handed out and never acknowledged, oldest first. Nothing is claimed.
+    ///
+    /// # Errors
+    /// When Redis can't say.
+    pub async fn pending(&self, partition: Partition) -> Result<Vec<Pending>, Error> {
+        let key = self.redis.keys().obs(partition);
+        let mut connection = self.redis.pooled().await?;
+        let mut pending: Vec<Pending> = Vec::new();
+        loop {
+            let from = pending.last().map_or_else(|| "-".to_owned(), |p| format!("({}", p.id));
+            let page: StreamPendingCountReply = redis::cmd("XPENDING")
+                .arg(&key)
+                .arg(GROUP)
+                .arg(from)
+                .arg("+")
+                .arg(PAGE)
+                .query_async(&mut *connection)
+                .await?;
+            for entry in &page.ids {
+                pending.push(Pending {
+                    partition,
+                    id: parse(&entry.id)?,
+                    deliveries: entry.times_delivered as u64,
+                    ours: entry.consumer == self.consumer,
+                });
+            }
+            if page.ids.len() < PAGE {
+                return Ok(pending);
+            }
+        }
+    }
+
+    /// Takes over pending entries of one partition, to be processed now.
+    ///
+    /// Only entries about to be tried are to be claimed: their count of deliveries rises, unless it
+    /// was this very reader that tried them before and lived. So the count tells how many processes an
+    /// entry has outlived, and an entry that is merely waiting behind a bad one keeps its own.
     ///
     /// Only the partition's owner may call it: it does not ask how long entries have been idle.
     ///
     /// # Errors
     /// When Redis can't say.
-    pub async fn claim_pending(&self, partition: Partition) -> Result<Vec<Delivery>, Error> {
+    pub async fn claim(&self, entries: &[Pending]) -> Result<Vec<Delivery>, Error> {
+        let Some(partition) = entries.first().map(|p| p.partition) else { return Ok(Vec::new()) };
         let key = self.redis.keys().obs(partition);
+        let mut pipe = redis::pipe();
+        for entry in entries {
+            let count = entry.deliveries + u64::from(!entry.ours);
+            pipe.cmd("XCLAIM").arg(&key).arg(GROUP).arg(&self.consumer).arg(0).arg(entry.id.to_string());
+            pipe.arg("RETRYCOUNT").arg(count);
+        }
         let mut connection = self.redis.pooled().await?;
+        let claimed: Vec<StreamClaimReply> = pipe.query_async(&mut *connection).await?;
         let mut deliveries = Vec::new();
-        let mut from = "0-0".to_owned();
-        loop {
-            let claimed: StreamAutoClaimReply = redis::cmd("XAUTOCLAIM")
-                .arg(&key)
-                .arg(GROUP)
-                .arg(&self.consumer)
-                .arg(0)
-                .arg(&from)
-                .arg("COUNT")
-                .arg(CLAIM)
-                .query_async(&mut *connection)
-                .await?;
-            if let (Some(first), Some(last)) = (claimed.claimed.first(), claimed.claimed.last()) {
-                let counts: StreamPendingCountReply = redis::cmd("XPENDING")
-                    .arg(&key)
-                    .arg(GROUP)
-                    .arg(&first.id)
-                    .arg(&last.id)
-                    .arg(CLAIM)
-                    .query_async(&mut *connection)
-                    .await?;
-                let counts: HashMap<&str, usize> =
-                    counts.ids.iter().map(|p| (p.id.as_str(), p.times_delivered)).collect();
-                for entry in &claimed.claimed {
-                    let times = counts.get(entry.id.as_str()).copied().unwrap_or(1);
-                    deliveries.push(delivery(partition, entry, times as u64)?);
-                }
-            }
-            from = claimed.next_stream_id;
-            if from == "0-0" {
-                return Ok(deliveries);
+        for (entry, reply) in entries.iter().zip(claimed) {
+            // An entry that was trimmed away meanwhile is no longer pending, and has no reply.
+            for found in &reply.ids {
+                deliveries.push(delivery(partition, found, entry.deliveries + u64::from(!entry.ours))?);
             }
         }
+        Ok(deliveries)
+    }
+
+    /// Forgets consumers of a partition that have nothing pending and have been silent for an hour:
+    /// those of processes that are gone.
+    ///
+    /// # Errors
+    /// When Redis can't say.
+    pub async fn forget_consumers(&self, partition: Partition) -> Result<(), Error> {
+        let key = self.redis.keys().obs(partition);
+        let mut connection = self.redis.pooled().await?;
+        let consumers: StreamInfoConsumersReply =
+            redis::cmd("XINFO").arg("CONSUMERS").arg(&key).arg(GROUP).query_async(&mut *connection).await?;
+        for consumer in consumers.consumers {
+            if consumer.pending == 0 && consumer.idle > FORGOTTEN && consumer.name != self.consumer {
+                let forget =
+                    redis::cmd("XGROUP").arg("DELCONSUMER").arg(&key).arg(GROUP).arg(&consumer.name).to_owned();
+                forget.query_async::<()>(&mut *connection).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Waits up to `block` for new entries of these partitions: at most `count` of each.
@@ -131,7 +183,10 @@ impl GroupReader {
         for _ in &keys {
             command.arg(">");
         }
-        let reply: Option<StreamReadReply> = command.query_async(&mut self.connection).await?;
+        // The connection has no response timeout of its own; a peer that has vanished answers nothing.
+        let answer = tokio::time::timeout(block + GRACE, command.query_async(&mut self.connection)).await;
+        let reply: Option<StreamReadReply> =
+            answer.map_err(|_| Error::Unavailable("no answer to a blocking read".to_owned()))??;
         let mut deliveries = Vec::new();
         for stream in reply.map(|r| r.keys).unwrap_or_default() {
             let Some(at) = keys.iter().position(|key| *key == stream.key) else { continue };
@@ -152,12 +207,20 @@ impl GroupReader {
     }
 }
 
-/// Entries claimed per call.
-const CLAIM: usize = 1000;
+/// Pending entries listed per call.
+const PAGE: usize = 1000;
+/// How much longer than its block a blocking read may take.
+const GRACE: Duration = Duration::from_secs(5);
+/// Silence after which a consumer with nothing pending is forgotten, milliseconds.
+const FORGOTTEN: usize = 3_600_000;
+
+fn parse(id: &str) -> Result<StreamId, Error> {
+    id.parse().map_err(|e| Error::Data(format!("{e}")))
+}
 
 /// An entry without our field is no envelope; its bytes are then empty.
 fn delivery(partition: Partition, entry: &RedisEntry, deliveries: u64) -> Result<Delivery, Error> {
-    let id = entry.id.parse().map_err(|e| Error::Data(format!("{e}")))?;
+    let id = parse(&entry.id)?;
     let bytes: Vec<u8> = entry.get(FIELD).unwrap_or_default();
     Ok(Delivery { partition, id, entry: Entry::decode(&bytes), bytes, deliveries })
 }

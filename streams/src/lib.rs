@@ -21,6 +21,6 @@ pub use codec::{Entry, Received};
 pub use commit::Batch;
 pub use connection::{Redis, RedisConfig};
 pub use error::Error;
-pub use group::{Delivery, GroupReader};
+pub use group::{Delivery, GroupReader, Pending};
 pub use keys::{Keys, Partition, StreamId};
 pub use tail::{Log, Tail, Update};

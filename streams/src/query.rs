@@ -1,7 +1,5 @@
 //! Looking things up: windows, stations, newest observations, latest forecasts, lag.
 
-use std::collections::HashMap;
-
 use weather::{Forecast, Station, StationId, Window};
 
 use crate::codec::{Entry, Received, decode_forecast};
@@ -56,12 +54,14 @@ impl Redis {
         for station in stations {
             pipe.cmd("HGETALL").arg(self.keys().window(self.keys().partition_of(station), station));
         }
-        let fields: Vec<HashMap<i64, Vec<u8>>> = pipe.query_async(&mut self.hot()).await?;
+        let fields: Vec<Vec<(Vec<u8>, Vec<u8>)>> = pipe.query_async(&mut self.hot()).await?;
         let mut found = Windows::default();
         for fields in fields {
             let mut window = Window::default();
             for (hour, bytes) in fields {
-                found.unreadable += usize::from(window.unpack_hour(hour, &bytes).is_err());
+                let hour = std::str::from_utf8(&hour).ok().and_then(|hour| hour.parse().ok());
+                let read = hour.is_some_and(|hour| window.unpack_hour(hour, &bytes).is_ok());
+                found.unreadable += usize::from(!read);
             }
             found.windows.push(window);
         }

@@ -19,7 +19,7 @@ pub enum ServerError {
     #[error("redis-server is not installed: run `make setup`, or name a running Redis with REDIS_HOST and REDIS_PORT")]
     Missing,
     /// Something else has the port.
-    #[error("port {0} is in use: stop what listens there, or choose another with REDIS_PORT")]
+    #[error("port {0} is in use: stop what listens there, or, if that is a Redis, use it with REDIS_PORT={0}")]
     PortInUse(u16),
     /// It started and left again.
     #[error("redis-server stopped at once: {0}")]

@@ -193,7 +193,8 @@ impl Redis {
         Ok(past)
     }
 
-    /// Whether entries that arrived at or after `milliseconds` have been trimmed away.
+    /// Whether entries that arrived at or after `milliseconds` may have been trimmed away: something
+    /// has been, and what is left does not begin earlier. (Redis does not record where a trim ended.)
     async fn trimmed_past(&self, key: &str, milliseconds: u64) -> Result<bool, Error> {
         let exists: bool = redis::cmd("EXISTS").arg(key).query_async(&mut self.hot()).await?;
         if !exists {
@@ -201,11 +202,13 @@ impl Redis {
         }
         let info: HashMap<String, redis::Value> =
             redis::cmd("XINFO").arg("STREAM").arg(key).query_async(&mut self.hot()).await?;
-        let deleted: Option<String> = match info.get("max-deleted-entry-id") {
-            Some(value) => redis::from_redis_value_ref(value).ok(),
-            None => None,
-        };
-        let deleted: StreamId = deleted.and_then(|id| id.parse().ok()).unwrap_or_default();
-        Ok(deleted.milliseconds >= milliseconds)
+        let number = |name: &str| info.get(name).and_then(|v| redis::from_redis_value_ref::<u64>(v).ok()).unwrap_or(0);
+        if number("entries-added") <= number("length") {
+            return Ok(false);
+        }
+        let reply: StreamRangeReply =
+            redis::cmd("XRANGE").arg(key).arg("-").arg("+").arg("COUNT").arg(1).query_async(&mut self.hot()).await?;
+        let first: Option<StreamId> = reply.ids.first().and_then(|entry| entry.id.parse().ok());
+        Ok(first.is_none_or(|id| id.milliseconds >= milliseconds))
     }
 }

@@ -83,15 +83,21 @@ async fn what_is_not_acknowledged_is_handed_out_again() {
     assert!(reader.read(&[partition], 10, Duration::from_millis(10)).await.unwrap().is_empty());
 
     let successor = GroupReader::open(redis.clone(), "two").await.unwrap();
-    let claimed = successor.claim_pending(partition).await.unwrap();
+    let pending = successor.pending(partition).await.unwrap();
+    assert!(pending.iter().all(|p| p.deliveries == 1 && !p.ours));
+    let claimed = successor.claim(&pending).await.unwrap();
     assert_eq!(claimed.iter().map(|d| d.id).collect::<Vec<_>>(), read.iter().map(|d| d.id).collect::<Vec<_>>());
     assert!(claimed.iter().all(|d| d.deliveries == 2));
+    // Tried again by the same living process, an entry does not look like one that kills.
+    let again = successor.claim(&successor.pending(partition).await.unwrap()).await.unwrap();
+    assert!(again.iter().all(|d| d.deliveries == 2));
     assert_eq!(redis.backlog(partition).await.unwrap().oldest, Some(read[0].id));
 
     let lease = redis.acquire(partition, "two", Duration::from_secs(5)).await.unwrap().unwrap();
     let batch = Batch { acknowledged: vec![read[0].id, read[1].id], ..Batch::default() };
     assert_eq!(redis.commit(&lease, &batch).await.unwrap(), Committed::Done(2));
-    assert!(successor.claim_pending(partition).await.unwrap().is_empty());
+    assert!(successor.pending(partition).await.unwrap().is_empty());
+    successor.forget_consumers(partition).await.unwrap();
     assert_eq!(redis.backlog(partition).await.unwrap().oldest, None);
 }
 
@@ -153,6 +159,11 @@ async fn a_tail_brings_everything_after_it_began_and_the_past_is_still_there() {
     assert!(past.complete);
     assert_eq!(past.updates.len(), 4);
     assert!(!redis.since(&all, before, 1).await.unwrap().complete);
+
+    let partition = redis.keys().partition_of(&id("A"));
+    let began = past.updates.iter().filter(|u| u.partition == partition).map(|u| u.id.milliseconds).min().unwrap();
+    redis.trim_forecasts(partition, u64::MAX).await.unwrap();
+    assert!(redis.since(&[partition], began, 100).await.unwrap().complete, "there was no forecast to trim");
 }
 
 #[tokio::test]
@@ -172,7 +183,8 @@ async fn trimming_stops_at_what_is_not_acknowledged() {
     redis.commit(&lease, &Batch { acknowledged, ..Batch::default() }).await.unwrap();
     let removed = redis.trim_obs(partition, u64::MAX).await.unwrap();
     assert!((200..=300).contains(&removed), "{removed} removed");
-    assert_eq!(reader.claim_pending(partition).await.unwrap()[0].id, read[300].id);
+    assert!(!redis.since(&[partition], read[0].id.milliseconds, 10_000).await.unwrap().complete);
+    assert_eq!(reader.pending(partition).await.unwrap()[0].id, read[300].id);
     assert_eq!(reader.read(&[partition], 400, Duration::from_millis(10)).await.unwrap().len(), 100);
 }
 

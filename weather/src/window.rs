@@ -13,8 +13,8 @@ use crate::variable::{Variable, VariableSet};
 /// How many hours a window reaches back from its newest observation.
 pub const WINDOW_HOURS: i64 = 96;
 
-/// The most observations a window holds: one a minute. A station that reports faster keeps its
-/// newest 96 minutes' worth and more; the oldest go first.
+/// The most observations a window holds: one a minute. The window of a station that reports faster
+/// reaches back fewer hours; the oldest go first.
 pub const WINDOW_SAMPLES: usize = WINDOW_HOURS as usize * 60;
 
 /// One observation in a window.
@@ -122,7 +122,7 @@ impl Window {
     /// Puts an observation in its place and drops what the window no longer reaches.
     pub fn apply(&mut self, observation: &Observation, flags: Flags) -> Change {
         let time = observation.time;
-        if self.newest().is_some_and(|newest| newest.time - time >= WINDOW_HOURS * HOUR) {
+        if self.first_hour().is_some_and(|first| time.hour() < first) {
             return Change::TooOld;
         }
         let sample = Sample { time, values: observation.values, flags, revision: 0 };
@@ -140,7 +140,8 @@ impl Window {
             }
         };
         self.evict();
-        change
+        // A full window has no room for what is older than its oldest hour.
+        if self.samples.first().is_some_and(|oldest| oldest.time > time) { Change::TooOld } else { change }
     }
 
     /// The first hour that the window reaches back to; fields of earlier hours can be deleted.
@@ -151,12 +152,13 @@ impl Window {
 
     /// Whole hours are dropped, so that what stands in Redis and what stands in memory agree.
     fn evict(&mut self) {
-        let Some(first) = self.first_hour() else {
-            return;
-        };
+        let Some(mut first) = self.first_hour() else { return };
+        if let Some(excess) = self.samples.len().checked_sub(WINDOW_SAMPLES + 1) {
+            first = first.max(self.samples[excess].time.hour() + 1);
+        }
         let old = self.samples.partition_point(|s| s.time.hour() < first);
-        let excess = self.samples.len().saturating_sub(WINDOW_SAMPLES);
-        self.samples.drain(..old.max(excess));
+        // The newest observation stays, even in an hour with more of them than fit.
+        self.samples.drain(..old.min(self.samples.len().saturating_sub(1)));
     }
 
     /// The packed observations of one hour; empty when there are none.
@@ -328,6 +330,28 @@ mod tests {
         let w = window(&[(0, 0.0), (HOUR, 1.0), (WINDOW_HOURS * HOUR, 2.0)]);
         assert_eq!(w.first_hour(), Some(1));
         assert_eq!(w.samples().len(), 2);
+    }
+
+    #[test]
+    fn a_window_that_is_full_drops_its_oldest_hours_whole() {
+        let mut w = Window::default();
+        let end = WINDOW_SAMPLES as i64 * 10 + 2 * HOUR;
+        for second in (0..end).step_by(10) {
+            w.apply(&observe(second, 1.0), Flags::default());
+        }
+        assert!(w.samples().len() <= WINDOW_SAMPLES && w.samples().len() > WINDOW_SAMPLES - 720);
+        let oldest = w.samples()[0].time;
+        assert_eq!(oldest.unix() % HOUR, 0, "the oldest hour is whole");
+        let before = w.clone();
+        assert_eq!(w.apply(&observe(oldest.unix() - 60, 1.0), Flags::default()), Change::TooOld);
+        assert_eq!(w, before);
+    }
+
+    #[test]
+    fn an_hour_that_the_window_has_left_takes_nothing_in() {
+        let mut w = window(&[(WINDOW_HOURS * HOUR + 600, 1.0)]);
+        assert_eq!(w.apply(&observe(HOUR - 1, 0.0), Flags::default()), Change::TooOld);
+        assert_eq!(w.apply(&observe(HOUR, 0.0), Flags::default()), Change::Late);
     }
 
     #[test]

@@ -9,18 +9,24 @@ use streams::{Keys, Partition};
 use weather::forecast::Inputs;
 use weather::{Forecast, ModelId, StationId, Time, Window, freshness};
 
+use crate::tally::Tally;
 use crate::windows::{Remembered, Touched};
 
 /// The commits of a batch, by partition.
 #[derive(Debug, Default)]
 pub(crate) struct Commits {
     pub(crate) batches: HashMap<Partition, Batch>,
+    pub(crate) tallies: HashMap<Partition, Tally>,
     pub(crate) stations: HashMap<Partition, Vec<StationId>>,
 }
 
 impl Commits {
     pub(crate) fn partition(&mut self, partition: Partition) -> &mut Batch {
         self.batches.entry(partition).or_default()
+    }
+
+    pub(crate) fn tally(&mut self, partition: Partition) -> &mut Tally {
+        self.tallies.entry(partition).or_default()
     }
 
     /// Adds a station's changed hours, its newest observation and its forecast.
@@ -35,12 +41,16 @@ impl Commits {
         let station = remembered.station.id.clone();
         let partition = keys.partition_of(&station);
         self.stations.entry(partition).or_default().push(station.clone());
+        let tally = self.tally(partition);
+        tally.received.extend(touched.received);
+        let forecast = issue(model, remembered, touched.cause, output);
+        tally.forecasts += u64::from(forecast.is_some());
         let batch = self.partition(partition);
         batch.windows.extend(fields(&station, &remembered.window, &touched));
         if let Some(bytes) = touched.newest {
             batch.newest.push((station.clone(), bytes));
         }
-        if let Some(forecast) = issue(model, remembered, touched.cause, output) {
+        if let Some(forecast) = forecast {
             batch.forecasts.push((station, encode_forecast(&forecast)));
         }
     }

@@ -59,15 +59,22 @@ async fn measure(redis: &Redis, owned: &[Lease], health: &Health) -> Result<(), 
     Ok(())
 }
 
+/// Tries every partition; the last failure is returned.
 async fn trim_all(redis: &Redis, owned: &[Lease], retention: Duration) -> Result<(), Error> {
     let bound = now_milliseconds().saturating_sub(u64::try_from(retention.as_millis()).unwrap_or(u64::MAX));
+    let mut outcome = Ok(());
     for lease in owned {
-        let observations = redis.trim_obs(lease.partition, bound).await?;
-        counter!(metrics::TRIMMED, "stream" => "obs").increment(observations);
-        let forecasts = redis.trim_forecasts(lease.partition, bound).await?;
-        counter!(metrics::TRIMMED, "stream" => "forecast").increment(forecasts);
+        for (stream, trimmed) in [
+            ("obs", redis.trim_obs(lease.partition, bound).await),
+            ("forecast", redis.trim_forecasts(lease.partition, bound).await),
+        ] {
+            match trimmed {
+                Ok(count) => counter!(metrics::TRIMMED, "stream" => stream).increment(count),
+                Err(error) => outcome = Err(error),
+            }
+        }
     }
-    Ok(())
+    outcome
 }
 
 fn now_milliseconds() -> u64 {

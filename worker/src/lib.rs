@@ -14,6 +14,7 @@ pub mod metrics;
 mod ownership;
 mod pipeline;
 mod source;
+mod tally;
 mod windows;
 
 pub use config::Config;
@@ -50,7 +51,7 @@ pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToke
         shutdown.clone(),
     ));
     info!(worker = name, model = %format!("{} {}", model.name, model.version), backend = %config.backend, "worker is ready");
-    let source = source::Source::open(redis.clone(), &name, leases, config.batch).await?;
+    let source = source::Source::open(redis.clone(), &consumer(&name), leases, config.batch).await?;
     let pipeline = pipeline::Pipeline::new(redis, infer::start(forecaster)?, config.cached_stations);
     let outcome = pipeline.run(source, &health, &shutdown).await;
     // Leases are given back only now: until the last commit nobody else may own the partitions.
@@ -59,6 +60,12 @@ pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToke
     housekeeping.await.context("the housekeeping task failed")?;
     info!("worker has stopped");
     outcome
+}
+
+/// A name of this process alone, also where a restarted container has its predecessor's name: what
+/// was pending with a consumer of another name was in the hands of a process that is gone.
+fn consumer(worker: &str) -> String {
+    format!("{worker}#{:x}", jiff::Timestamp::now().as_millisecond())
 }
 
 /// Loading reads and checks megabytes and runs the golden input: not on the runtime's threads.

@@ -72,6 +72,7 @@ impl Pipeline {
 
     /// One batch, from entries to commits. The outer error ends the worker, the inner one is Redis's.
     async fn process(&mut self, work: Work) -> anyhow::Result<Result<(), Error>> {
+        self.windows.forget_partitions(self.redis.keys(), &work.taken);
         if work.deliveries.is_empty() {
             return Ok(Ok(()));
         }
@@ -81,15 +82,8 @@ impl Pipeline {
             Ok(touched) => touched,
             Err(error) => return Ok(Err(error)),
         };
-        let received: Vec<i64> = touched.values().filter_map(|t| t.received).collect();
         self.forecast(touched, &mut commits).await?;
         let outcome = self.commit(commits, &work.leases).await;
-        if outcome.is_ok() {
-            let now = jiff::Timestamp::now().as_millisecond();
-            for moment in received {
-                histogram!(metrics::LATENCY).record((now - moment).max(0) as f64 / 1000.0);
-            }
-        }
         self.windows.shrink();
         Ok(outcome)
     }
@@ -101,14 +95,14 @@ impl Pipeline {
         self.windows.load(&self.redis, stations).await?;
         let mut touched = HashMap::new();
         for (delivery, entry) in sorted {
-            let batch = commits.partition(delivery.partition);
-            batch.acknowledged.push(delivery.id);
+            commits.partition(delivery.partition).acknowledged.push(delivery.id);
+            let tally = commits.tally(delivery.partition);
             match entry {
-                Ok(entry) => self.windows.apply(delivery, entry, &mut touched),
+                Ok(entry) => self.windows.apply(delivery, entry, &mut touched, tally),
                 Err((letter, reason)) => {
-                    error!(id = %letter.id, partition = delivery.partition, reason = letter.reason, "an entry was given up");
-                    counter!(metrics::DEAD_LETTERS, "reason" => reason).increment(1);
-                    batch.dead.push(letter);
+                    error!(id = %letter.id, partition = delivery.partition, reason = letter.reason, "an entry is given up");
+                    tally.given_up(reason);
+                    commits.partition(delivery.partition).dead.push(letter);
                 }
             }
         }
@@ -138,18 +132,18 @@ impl Pipeline {
     /// Commits every partition. One that has another owner by now is dropped; any other failure is
     /// returned after all have been tried.
     async fn commit(&mut self, commits: Commits, leases: &HashMap<Partition, Lease>) -> Result<(), Error> {
-        let Commits { batches, stations } = commits;
+        let Commits { batches, mut tallies, stations } = commits;
         let redis = &self.redis;
         let done = join_all(batches.iter().filter_map(|(partition, batch)| {
             let lease = leases.get(partition)?;
-            Some(async move { (lease, batch, commit_one(redis, lease, batch).await) })
+            Some(async move { (lease, commit_one(redis, lease, batch).await) })
         }))
         .await;
         let mut outcome = Ok(());
-        for (lease, batch, result) in done {
+        for (lease, result) in done {
             let partition = lease.partition;
             match result {
-                Ok(Committed::Done(_)) => counter!(metrics::FORECASTS).increment(batch.forecasts.len() as u64),
+                Ok(Committed::Done(_)) => tallies.remove(&partition).unwrap_or_default().publish(),
                 Ok(Committed::Repeated) => {}
                 Err(failure) => {
                     if let Some(stations) = stations.get(&partition) {

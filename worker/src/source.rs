@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use streams::lease::Lease;
-use streams::{Delivery, Error, GroupReader, Partition, Redis};
+use streams::{Delivery, Error, GroupReader, Partition, Pending, Redis};
 use tokio::sync::watch;
 use tracing::info;
 
 /// How long a read waits for something new; it bounds how long shutting down takes.
 const BLOCK: Duration = Duration::from_millis(500);
-/// Entries handed out this often may be what killed the worker: they are tried one by one.
+/// Entries that this many processes have had may be what killed them: they are tried one by one.
 const SUSPICIOUS: u64 = 3;
 
 /// How often pending entries are looked for although the owner is the same: a worker that was
@@ -21,6 +21,8 @@ const SWEEP: Duration = Duration::from_secs(10);
 pub(crate) struct Work {
     pub(crate) deliveries: Vec<Delivery>,
     pub(crate) leases: HashMap<Partition, Lease>,
+    /// Partitions taken since the batch before: what is remembered of them is old.
+    pub(crate) taken: Vec<Partition>,
 }
 
 /// Reads the owned partitions.
@@ -32,7 +34,8 @@ pub(crate) struct Source {
     /// Tokens of leases that Redis has refused, until ownership has noticed too.
     refused: HashSet<String>,
     /// Pending entries that are still to be processed.
-    recovered: VecDeque<Delivery>,
+    recovered: VecDeque<Pending>,
+    taken: Vec<Partition>,
     batch: usize,
     connected: bool,
 }
@@ -51,6 +54,7 @@ impl Source {
             settled: HashMap::new(),
             refused: HashSet::new(),
             recovered: VecDeque::new(),
+            taken: Vec::new(),
             batch,
             connected: true,
         })
@@ -63,8 +67,10 @@ impl Source {
             self.connected = true;
         }
         self.settle().await?;
-        let deliveries = if self.recovered.is_empty() { self.read().await? } else { self.recovered_chunk() };
-        Ok(Work { deliveries, leases: self.settled.iter().map(|(p, (lease, _))| (*p, lease.clone())).collect() })
+        let chunk = self.recovered_chunk();
+        let deliveries = if chunk.is_empty() { self.read().await? } else { self.reader.claim(&chunk).await? };
+        let taken = std::mem::take(&mut self.taken);
+        Ok(Work { deliveries, leases: self.settled.iter().map(|(p, (lease, _))| (*p, lease.clone())).collect(), taken })
     }
 
     /// Forgets what was settled: after a commit of unknown outcome, only Redis knows what is pending.
@@ -97,9 +103,13 @@ impl Source {
                 continue;
             }
             self.reader.ensure_group(lease.partition).await?;
-            let pending = self.reader.claim_pending(lease.partition).await?;
+            if self.settled.get(&lease.partition).is_none_or(|(held, _)| *held != lease) {
+                self.taken.push(lease.partition);
+                self.reader.forget_consumers(lease.partition).await?;
+            }
+            let pending = self.reader.pending(lease.partition).await?;
             if !pending.is_empty() {
-                info!(partition = lease.partition, entries = pending.len(), "took over unacknowledged entries");
+                info!(partition = lease.partition, entries = pending.len(), "takes over unacknowledged entries");
             }
             self.recovered.extend(pending);
             self.settled.insert(lease.partition, (lease, Instant::now()));
@@ -107,12 +117,13 @@ impl Source {
         Ok(())
     }
 
-    /// A few pending entries: in chunks, and a suspicious one alone.
-    fn recovered_chunk(&mut self) -> Vec<Delivery> {
-        let mut chunk = Vec::new();
+    /// A few pending entries of one partition, and a suspicious one alone.
+    fn recovered_chunk(&mut self) -> Vec<Pending> {
+        let mut chunk: Vec<Pending> = Vec::new();
         while let Some(next) = self.recovered.front() {
             let alone = next.deliveries >= SUSPICIOUS;
-            if chunk.len() >= self.batch || (alone && !chunk.is_empty()) {
+            let other = chunk.first().is_some_and(|first| first.partition != next.partition);
+            if chunk.len() >= self.batch || other || (alone && !chunk.is_empty()) {
                 break;
             }
             chunk.extend(self.recovered.pop_front());

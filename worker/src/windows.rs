@@ -3,11 +3,15 @@
 use std::collections::{BTreeSet, HashMap};
 
 use ::metrics::{counter, gauge};
-use streams::{Delivery, Entry, Error, Redis, StreamId};
+use streams::{Delivery, Entry, Error, Keys, Partition, Redis, StreamId};
 use tracing::error;
 use weather::{Change, Station, StationId, Window};
 
 use crate::metrics;
+use crate::tally::Tally;
+
+/// Observations kept in memory over all stations, about 72 bytes each: half a gigabyte.
+const MOST_SAMPLES: usize = 8_000_000;
 
 /// A station as its owner remembers it.
 #[derive(Debug)]
@@ -76,7 +80,13 @@ impl Windows {
     }
 
     /// Applies one entry to its station, which has been loaded.
-    pub(crate) fn apply(&mut self, delivery: &Delivery, entry: &Entry, touched: &mut HashMap<StationId, Touched>) {
+    pub(crate) fn apply(
+        &mut self,
+        delivery: &Delivery,
+        entry: &Entry,
+        touched: &mut HashMap<StationId, Touched>,
+        tally: &mut Tally,
+    ) {
         let Some(remembered) = self.stations.get_mut(entry.station()) else { return };
         match entry {
             Entry::Station(station) => {
@@ -89,19 +99,20 @@ impl Windows {
             }
             Entry::Observation(received) => {
                 let window = &mut remembered.window;
-                let first_before = window.first_hour();
+                let oldest = |window: &Window| window.samples().first().map(|s| s.time.hour());
+                let oldest_before = oldest(window);
                 let change = window.apply(&received.observation, received.flags);
-                counter!(metrics::OBSERVATIONS, "change" => change.label()).increment(1);
+                tally.observed(change);
                 if !change.altered() {
                     return;
                 }
                 let note = touched.entry(received.observation.station.clone()).or_default();
                 if note.received.is_some() {
-                    counter!(metrics::CONFLATED).increment(1);
+                    tally.conflated += 1;
                 }
                 note.hours.insert(received.observation.time.hour());
                 // The hours that the window has just left behind.
-                if let (Some(before), Some(now)) = (first_before, window.first_hour()) {
+                if let (Some(before), Some(now)) = (oldest_before, oldest(window)) {
                     note.hours.extend((before..now).take(weather::WINDOW_HOURS as usize));
                 }
                 note.cause = Some(delivery.id);
@@ -131,6 +142,13 @@ impl Windows {
         }
     }
 
+    /// Forgets the stations of partitions that somebody else may have written meanwhile.
+    pub(crate) fn forget_partitions(&mut self, keys: &Keys, partitions: &[Partition]) {
+        if !partitions.is_empty() {
+            self.stations.retain(|id, _| !partitions.contains(&keys.partition_of(id)));
+        }
+    }
+
     /// Forgets everything.
     pub(crate) fn forget_all(&mut self) {
         self.stations.clear();
@@ -138,6 +156,11 @@ impl Windows {
 
     /// Keeps to the limit by forgetting what has not been used for longest.
     pub(crate) fn shrink(&mut self) {
+        let samples: usize = self.stations.values().map(|r| r.window.samples().len()).sum();
+        if samples > MOST_SAMPLES && self.stations.len() > 1 {
+            // Stations that report every minute weigh as much as sixty hourly ones.
+            self.most = self.most.min(self.stations.len() / 2).max(1);
+        }
         if self.stations.len() > self.most {
             let mut used: Vec<u64> = self.stations.values().map(|r| r.last_used).collect();
             // A tenth more than needed, so that not every batch has to search.
