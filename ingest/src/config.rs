@@ -15,13 +15,13 @@ pub struct Config {
     #[command(flatten)]
     pub redis: RedisConfig,
     /// Hours that an observation may be old.
-    #[arg(long, env = "WEATHERGLASS_RETENTION", default_value_t = 96, value_name = "HOURS", value_parser = clap::value_parser!(i64).range(1..=24 * 366))]
+    #[arg(long, env = "WEATHERGLASS_RETENTION", default_value_t = 96, value_name = "HOURS", value_parser = clap::value_parser!(i64).range(1..=weather::WINDOW_HOURS))]
     pub retention: i64,
     /// Largest request body, bytes after decompression.
-    #[arg(long, env = "WEATHERGLASS_BODY_LIMIT", default_value_t = 8 * 1024 * 1024, value_name = "BYTES")]
-    pub body_limit: usize,
+    #[arg(long, env = "WEATHERGLASS_BODY_LIMIT", default_value_t = 8 * 1024 * 1024, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1024..))]
+    pub body_limit: u32,
     /// Seconds a request may take.
-    #[arg(long, env = "WEATHERGLASS_REQUEST_TIMEOUT", default_value_t = 30, value_name = "SECONDS")]
+    #[arg(long, env = "WEATHERGLASS_REQUEST_TIMEOUT", default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub request_timeout: u64,
     /// Ask for a bearer key.
     #[arg(long, env = "WEATHERGLASS_AUTH", default_value_t = false, num_args = 0..=1, default_missing_value = "true")]

@@ -12,6 +12,8 @@ use serde::{Deserialize, Deserializer};
 use weather::admission::Reason;
 use weather::{Observation, Rejection, StationId, Time, Values, Variable};
 
+use crate::pieces;
+
 /// Room made for a list before its items have been seen: its length is the sender's claim.
 const FIRST_ROOM: usize = 1024;
 /// How much of a stranger's field name is repeated to him.
@@ -46,18 +48,40 @@ impl Encoding {
 /// The items of a body, each an observation or its refusal.
 pub(crate) type Items = Vec<Result<Observation, Rejection>>;
 
+/// Why a body as a whole can't be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// The parser's words.
+    Syntax(String),
+    /// More than [`MOST_ITEMS`].
+    TooMany,
+}
+
+/// Items of one request. An item can be one byte long, and its refusal a hundred times that.
+pub(crate) const MOST_ITEMS: usize = 100_000;
+
 /// Reads a body.
 ///
 /// # Errors
-/// The parser's words when the body as a whole can't be read; a bad line of NDJSON is an item.
-pub(crate) fn read(encoding: Encoding, body: &[u8]) -> Result<Items, String> {
-    match encoding {
-        Encoding::Json => {
-            let drafts: Drafts = serde_json::from_slice(body).map_err(|e| e.to_string())?;
-            Ok(drafts.0.into_iter().map(|d| d.finish(false)).collect())
+/// When the body as a whole can't be read. An item of an array, or a line, that can't be is refused
+/// by itself.
+pub(crate) fn read(encoding: Encoding, body: &[u8]) -> Result<Items, Unreadable> {
+    let items = match encoding {
+        Encoding::Json => json(body)?,
+        Encoding::Ndjson => lines(body).take(MOST_ITEMS + 1).map(item).collect(),
+        Encoding::MessagePack => messages(body)?,
+    };
+    if items.len() > MOST_ITEMS { Err(Unreadable::TooMany) } else { Ok(items) }
+}
+
+/// One object or an array of them; an array is taken apart when it can't be read in one go.
+fn json(body: &[u8]) -> Result<Items, Unreadable> {
+    match serde_json::from_slice::<Drafts>(body) {
+        Ok(drafts) => Ok(drafts.0.into_iter().map(|d| d.finish(false)).collect()),
+        Err(error) => {
+            let pieces = pieces::of_array(body).ok_or_else(|| Unreadable::Syntax(error.to_string()))?;
+            Ok(pieces.into_iter().take(MOST_ITEMS + 1).map(item).collect())
         }
-        Encoding::Ndjson => Ok(lines(body).map(line).collect()),
-        Encoding::MessagePack => messages(body),
     }
 }
 
@@ -65,18 +89,29 @@ fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
     body.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).filter(|l| !l.is_empty())
 }
 
-fn line(line: &[u8]) -> Result<Observation, Rejection> {
-    match serde_json::from_slice::<Draft>(line) {
+/// One JSON object by itself. `NaN` and `Infinity`, which some languages write into JSON, are named
+/// for what they are.
+fn item(text: &[u8]) -> Result<Observation, Rejection> {
+    let quoted;
+    let parsed = match serde_json::from_slice::<Draft>(text) {
+        Err(_) => {
+            quoted = pieces::quote_non_finite(text);
+            serde_json::from_slice::<Draft>(&quoted)
+        }
+        parsed => parsed,
+    };
+    match parsed {
         Ok(draft) => draft.finish(false),
-        Err(error) => Err(Rejection::new("line", Reason::Unparseable, error.to_string())),
+        Err(error) => Err(Rejection::new("item", Reason::Unparseable, error.to_string())),
     }
 }
 
-fn messages(body: &[u8]) -> Result<Items, String> {
+fn messages(body: &[u8]) -> Result<Items, Unreadable> {
     let mut items = Vec::new();
     let mut reader = rmp_serde::Deserializer::new(Cursor::new(body));
-    while (reader.position() as usize) < body.len() {
-        let drafts = Drafts::deserialize(&mut reader).map_err(|e| format!("at byte {}: {e}", reader.position()))?;
+    while (reader.position() as usize) < body.len() && items.len() <= MOST_ITEMS {
+        let drafts = Drafts::deserialize(&mut reader)
+            .map_err(|e| Unreadable::Syntax(format!("at byte {}: {e}", reader.position())))?;
         items.extend(drafts.0.into_iter().map(|d| d.finish(true)));
     }
     Ok(items)
@@ -128,6 +163,11 @@ impl Draft {
             ("station" | "source", other) => return Err(wrong_type(name, "a string", &other)),
             (name, value) => {
                 let Some(variable) = Variable::from_name(name) else { return Err(unknown(name)) };
+                if let Scalar::Text(text) = &value
+                    && pieces::NON_FINITE.contains(&text.as_ref())
+                {
+                    narrow(variable, f64::NAN)?;
+                }
                 let Scalar::Number(number) = value else { return Err(wrong_type(variable.name(), "a number", &value)) };
                 self.values.set(variable, narrow(variable, number)?);
             }
@@ -312,9 +352,12 @@ impl<'de> Deserialize<'de> for Drafts {
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Drafts, A::Error> {
                 let mut drafts = Vec::with_capacity(list.size_hint().unwrap_or(0).min(FIRST_ROOM));
-                while let Some(draft) = list.next_element()? {
+                // One more than is allowed shows that there are too many; the rest is only skipped.
+                while drafts.len() <= MOST_ITEMS {
+                    let Some(draft) = list.next_element()? else { return Ok(Drafts(drafts)) };
                     drafts.push(draft);
                 }
+                while list.next_element::<IgnoredAny>()?.is_some() {}
                 Ok(Drafts(drafts))
             }
         }
@@ -386,10 +429,33 @@ mod tests {
     }
 
     #[test]
+    fn one_bad_item_of_an_array_costs_only_itself() {
+        let nan = GOOD.replace("12.3", "NaN");
+        let overflow = GOOD.replace("12.3", "1e999");
+        let body = format!("[{GOOD},{nan},{overflow}, {{\"station\": \"]}},\"}}, {GOOD}]");
+        let items = read(Encoding::Json, body.as_bytes()).unwrap();
+        assert_eq!(items.len(), 5);
+        assert!(items[0].is_ok() && items[4].is_ok());
+        let reasons: Vec<Reason> = items[1..4].iter().map(|i| i.as_ref().unwrap_err().reason).collect();
+        assert_eq!(reasons, [Reason::NotFinite, Reason::Unparseable, Reason::BadStation]);
+        assert_eq!(items[1].as_ref().unwrap_err().field, "temperature");
+        let line = read(Encoding::Ndjson, nan.as_bytes()).unwrap();
+        assert_eq!(line[0].as_ref().unwrap_err().reason, Reason::NotFinite);
+    }
+
+    #[test]
+    fn too_many_items_are_refused_without_being_kept() {
+        let zeros = format!("[{}0]", "0,".repeat(MOST_ITEMS));
+        assert_eq!(read(Encoding::Json, zeros.as_bytes()), Err(Unreadable::TooMany));
+        assert_eq!(read(Encoding::MessagePack, &vec![0x80; MOST_ITEMS + 1]), Err(Unreadable::TooMany));
+        assert_eq!(read(Encoding::Ndjson, "0\n".repeat(MOST_ITEMS + 1).as_bytes()), Err(Unreadable::TooMany));
+    }
+
+    #[test]
     fn bodies_that_are_nothing() {
         assert!(read(Encoding::Json, b"").is_err());
         assert!(read(Encoding::Json, b"{\"station\":").is_err());
-        assert!(read(Encoding::Json, b"[NaN]").is_err());
+        assert!(read(Encoding::Json, b"[1,").is_err());
         assert!(read(Encoding::Json, &[b'['; 100_000]).is_err());
         assert_eq!(read(Encoding::Ndjson, b"\n\n").unwrap(), vec![]);
         // An array header that promises four billion items.

@@ -9,7 +9,7 @@ use anyhow::Context;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{MatchedPath, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::serve::ListenerExt;
@@ -19,15 +19,14 @@ use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::decompression::RequestDecompressionLayer;
-use tower_http::timeout::TimeoutLayer;
 use tracing::info;
 use weather::admission::Reason;
 use weather::{Rejection, Station, StationId};
 
-use crate::accept::{Door, Receipt};
+use crate::accept::Door;
 use crate::auth::{Grant, Keys};
 use crate::config::Config;
-use crate::dialect::{self, Encoding};
+use crate::dialect::{self, Encoding, MOST_ITEMS, Unreadable};
 use crate::metrics;
 use crate::problem::Problem;
 
@@ -43,7 +42,7 @@ struct Shared {
 
 /// The door's routes.
 pub(crate) fn router(door: Door, keys: Option<Keys>, config: &Config) -> Router {
-    let state = Shared { door, keys: keys.map(Arc::new), body_limit: config.body_limit };
+    let state = Shared { door, keys: keys.map(Arc::new), body_limit: config.body_limit as usize };
     let timeout = Duration::from_secs(config.request_timeout);
     Router::new()
         .route("/v1/observations", post(post_observations))
@@ -54,7 +53,7 @@ pub(crate) fn router(door: Door, keys: Option<Keys>, config: &Config) -> Router 
             Problem::new(StatusCode::NOT_FOUND, "No such door", "POST /v1/observations or PUT /v1/stations/{id}")
         })
         .layer(RequestDecompressionLayer::new())
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, timeout))
+        .layer(from_fn_with_state(timeout, limit_time))
         .layer(from_fn(measure))
         .with_state(state)
 }
@@ -86,24 +85,15 @@ async fn post_observations(State(context): State<Shared>, headers: HeaderMap, bo
         let detail = "content-type must be application/json, application/x-ndjson or application/msgpack";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unknown content type", detail));
     };
-    let body = read_body(body, context.body_limit).await?;
-    let mut items = dialect::read(encoding, &body).map_err(|e| unparseable(&e))?;
+    let body = read_body(body, context.body_limit).await.map_err(Unusable::counted)?;
+    let mut items = dialect::read(encoding, &body).map_err(|e| Unusable::from(e).counted())?;
     for item in &mut items {
         if item.as_ref().is_ok_and(|o| !grant.allows(&o.station)) {
             *item = Err(Rejection::new("station", Reason::NotAllowed, "this key is for another station"));
         }
     }
     let receipt = context.door.accept(items).await?;
-    Ok((status(&receipt), Json(receipt)).into_response())
-}
-
-/// 202 when anything is durable; 422 when everything was refused.
-fn status(receipt: &Receipt) -> StatusCode {
-    if receipt.accepted + receipt.duplicates == 0 && !receipt.rejected.is_empty() {
-        StatusCode::UNPROCESSABLE_ENTITY
-    } else {
-        StatusCode::ACCEPTED
-    }
+    Ok((StatusCode::ACCEPTED, Json(receipt)).into_response())
 }
 
 /// What a client says of a station.
@@ -140,13 +130,10 @@ async fn put_station(
     if !grant.allows(&id) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "Not your station", "this key is for another station"));
     }
-    let body = read_body(body, context.body_limit).await?;
-    let d: Description = serde_json::from_slice(&body).map_err(|e| {
-        if e.is_data() {
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Not a station", e.to_string())
-        } else {
-            unparseable(&e.to_string())
-        }
+    let body = read_body(body, context.body_limit).await.map_err(|unusable| unusable.problem())?;
+    let d: Description = serde_json::from_slice(&body).map_err(|e| match e.is_data() {
+        true => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Not a station", e.to_string()),
+        false => Unusable::Unparseable(e.to_string()).problem(),
     })?;
     let station = Station {
         id,
@@ -178,22 +165,61 @@ fn granted(context: &Shared, headers: &HeaderMap) -> Result<Grant, Problem> {
     })
 }
 
-/// Counted as one refused item: what the body held nobody knows.
-fn unparseable(why: &str) -> Problem {
-    counter!(metrics::RECEIVED).increment(1);
-    counter!(metrics::REJECTED, "reason" => Reason::Unparseable.label()).increment(1);
-    Problem::new(StatusCode::BAD_REQUEST, "Unparseable body", why)
+/// A body that is no list of items.
+enum Unusable {
+    TooLarge(String),
+    Unparseable(String),
 }
 
-async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem> {
+impl From<Unreadable> for Unusable {
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::Syntax(why) => Self::Unparseable(why),
+            Unreadable::TooMany => Self::TooLarge(format!("at most {MOST_ITEMS} items: send smaller batches")),
+        }
+    }
+}
+
+impl Unusable {
+    fn problem(self) -> Problem {
+        match self {
+            Self::TooLarge(why) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Body too large", why),
+            Self::Unparseable(why) => Problem::new(StatusCode::BAD_REQUEST, "Unparseable body", why),
+        }
+    }
+
+    /// Counted as one refused item: what the body held nobody knows.
+    fn counted(self) -> Problem {
+        let reason = match self {
+            Self::TooLarge(_) => Reason::TooLarge,
+            Self::Unparseable(_) => Reason::Unparseable,
+        };
+        counter!(metrics::RECEIVED).increment(1);
+        counter!(metrics::REJECTED, "reason" => reason.label()).increment(1);
+        self.problem()
+    }
+}
+
+async fn read_body(body: Body, limit: usize) -> Result<Bytes, Unusable> {
     to_bytes(body, limit).await.map_err(|error| {
         if error.source().is_some_and(|e| e.is::<LengthLimitError>()) {
-            let detail = format!("at most {limit} bytes after decompression: send smaller batches");
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Body too large", detail)
+            Unusable::TooLarge(format!("at most {limit} bytes after decompression: send smaller batches"))
         } else {
-            unparseable(&format!("the body can't be read: {error}"))
+            Unusable::Unparseable(format!("the body can't be read: {error}"))
         }
     })
+}
+
+/// Ends a request that takes too long. What of it is in the stream already is known there when it is
+/// sent again.
+async fn limit_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let detail = format!("not read and stored within {} s; send it again", limit.as_secs());
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Took too long", detail).into_response()
+        }
+    }
 }
 
 async fn measure(request: Request, next: Next) -> Response {

@@ -1,6 +1,6 @@
 //! Every door an observation comes in by: read, check, flag, and answer once Redis has it.
 //!
-//! `http.rs` is the door, `dialect.rs` its language, `accept.rs` what happens to every
+//! `http.rs` is the door, `dialect.rs` its language (`pieces.rs` takes broken JSON apart), `accept.rs` what happens to every
 //! observation whichever door it came by.
 
 pub mod accept;
@@ -9,6 +9,7 @@ mod config;
 mod dialect;
 mod http;
 pub mod metrics;
+mod pieces;
 mod problem;
 
 pub use config::Config;

@@ -3,7 +3,8 @@
 use ::metrics::{Unit, counter, describe_counter, describe_histogram};
 use weather::admission::Reason;
 
-/// Items that arrived in bodies that could be read.
+/// Items that arrived. A body that can't be read counts as one, since nobody knows what it held; a
+/// request that Redis did not take is not counted until it is sent again.
 pub const RECEIVED: &str = "weatherglass_ingest_received_observations_total";
 /// Items that are in the stream.
 pub const ACCEPTED: &str = "weatherglass_ingest_accepted_observations_total";
@@ -24,7 +25,7 @@ pub const REDIS_ERRORS: &str = "weatherglass_ingest_redis_errors_total";
 
 /// Describes them and sets the counters to zero, so that a rate exists before the first fault.
 pub fn describe() {
-    describe_counter!(RECEIVED, Unit::Count, "Items that arrived in bodies that could be read");
+    describe_counter!(RECEIVED, Unit::Count, "Items that arrived");
     describe_counter!(ACCEPTED, Unit::Count, "Items that are in the stream");
     describe_counter!(DUPLICATE, Unit::Count, "Items that had been accepted before");
     describe_counter!(REJECTED, Unit::Count, "Items refused, by reason");

@@ -36,11 +36,13 @@ pub enum Reason {
     PastRetention,
     /// The key does not open this station.
     NotAllowed,
+    /// The body is larger, or has more items, than the limit.
+    TooLarge,
 }
 
 impl Reason {
     /// Every reason, for metrics that start at zero.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Unparseable,
         Self::WrongType,
         Self::UnknownField,
@@ -52,6 +54,7 @@ impl Reason {
         Self::InFuture,
         Self::PastRetention,
         Self::NotAllowed,
+        Self::TooLarge,
     ];
 
     /// The metric label and JSON value.
@@ -69,6 +72,7 @@ impl Reason {
             Self::InFuture => "in_future",
             Self::PastRetention => "past_retention",
             Self::NotAllowed => "not_allowed",
+            Self::TooLarge => "too_large",
         }
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use clap::ArgMatches;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use streams::RedisConfig;
 use streams::server::RedisServer;
@@ -138,17 +138,6 @@ struct House {
     services: Vec<(&'static str, CancellationToken, Service)>,
 }
 
-/// A service's settings come from its own flags' defaults and environment variables.
-#[derive(Parser)]
-struct Settings<C: clap::Args> {
-    #[command(flatten)]
-    config: C,
-}
-
-fn settings<C: clap::Args>() -> anyhow::Result<C> {
-    Ok(Settings::<C>::try_parse_from(["weatherglass"])?.config)
-}
-
 impl House {
     fn start(
         args: &Args,
@@ -157,9 +146,9 @@ impl House {
         metrics: metrics_exporter_prometheus::PrometheusHandle,
     ) -> anyhow::Result<Self> {
         let mut house = Self { services: Vec::new() };
-        let ingest = ingest::Config { redis: redis.clone(), ..settings()? };
-        let worker = worker::Config { redis: redis.clone(), ..settings()? };
-        let api = api::Config { redis: redis.clone(), web: args.web.clone(), ..settings()? };
+        let ingest = ingest::Config { redis: redis.clone(), ..service::settings()? };
+        let worker = worker::Config { redis: redis.clone(), ..service::settings()? };
+        let api = api::Config { redis: redis.clone(), web: args.web.clone(), ..service::settings()? };
         let health = Arc::new(worker::Health::default());
         // Listed in the order in which they stop: nothing new, then what is in progress, then what shows it.
         house.add("ingest", |token| tokio::spawn(ingest::run(ingest, doors.ingest, token)));

@@ -109,11 +109,7 @@ impl Poster {
                     let status = response.status();
                     let text = response.text().await.unwrap_or_default();
                     match status {
-                        s if s.is_success()
-                            || s == StatusCode::UNPROCESSABLE_ENTITY && text.contains("\"rejected\"") =>
-                        {
-                            return Ok(text);
-                        }
+                        s if s.is_success() => return Ok(text),
                         s if s.is_server_error() || s == StatusCode::TOO_MANY_REQUESTS => format!("{status}: {text}"),
                         _ => bail!("{} answers {status}: {text}", self.url),
                     }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
+use clap::Parser;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -46,6 +47,18 @@ pub(crate) struct ApiArgs {
     metrics_listen: SocketAddr,
     #[command(flatten)]
     config: api::Config,
+}
+
+#[derive(Parser)]
+struct Settings<C: clap::Args> {
+    #[command(flatten)]
+    config: C,
+}
+
+/// A service's settings by its flags' defaults and environment variables, for processes that run
+/// several services.
+pub(crate) fn settings<C: clap::Args>() -> anyhow::Result<C> {
+    Ok(Settings::<C>::try_parse_from(["weatherglass"])?.config)
 }
 
 /// The runtime of every asynchronous subcommand.

@@ -147,7 +147,7 @@ async fn bad_items_are_refused_one_by_one_and_the_rest_is_taken() {
     ]
     .concat();
     let (status, receipt) = stack.post(nan, "application/msgpack").await;
-    assert_eq!((status, &receipt["rejected"][0]["reason"]), (422, &json!("not_finite")), "{receipt}");
+    assert_eq!((status, &receipt["rejected"][0]["reason"]), (202, &json!("not_finite")), "{receipt}");
     let (status, problem) = stack.post("{\"station\":", "application/json").await;
     assert_eq!((status, problem["title"].as_str()), (400, Some("Unparseable body")));
     assert_eq!(stack.post("x".repeat(20_001), "application/json").await.0, 413);
@@ -163,6 +163,7 @@ async fn bad_items_are_refused_one_by_one_and_the_rest_is_taken() {
         ("not_finite", 1.0),
         ("unparseable", 1.0),
         ("past_retention", 1.0),
+        ("too_large", 1.0),
     ] {
         assert_eq!(rejected(reason).await, count, "{reason}");
     }

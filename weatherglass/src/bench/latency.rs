@@ -2,11 +2,11 @@
 //! at a time; beside it, one Redis round trip and one inference, measured in the same run.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use clap::Parser;
 use futures_util::{SinkExt, StreamExt};
 use models::{Forecaster, Input};
 use serde_json::{Value, json};
@@ -18,7 +18,11 @@ use tokio_util::sync::CancellationToken;
 use weather::{Flags, Observation, Time, Window};
 
 use crate::poster::{Account, Poster};
+use crate::service::settings;
 use crate::simulate::Network;
+
+/// Silence after the last post that ends the measurement.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// `weatherglass bench latency`.
 #[derive(clap::Args)]
@@ -32,16 +36,6 @@ pub(crate) struct Args {
     /// Stations that report in turn.
     #[arg(long, default_value_t = 20)]
     stations: usize,
-}
-
-#[derive(Parser)]
-struct Settings<C: clap::Args> {
-    #[command(flatten)]
-    config: C,
-}
-
-fn settings<C: clap::Args>() -> anyhow::Result<C> {
-    Ok(Settings::<C>::try_parse_from(["weatherglass"])?.config)
 }
 
 /// Runs it and prints the table.
@@ -87,6 +81,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         "{} observations at {}/s, {} stations with 72 h of history; milliseconds",
         args.observations, args.rate, args.stations
     );
+    println!("{} frames of observations, {} of forecasts", observed.len(), forecast.len());
     println!("{:<44}{:>9}{:>9}", "", "p50", "p99");
     print("POST to observation frame", &mut observed);
     print("POST to forecast frame", &mut forecast);
@@ -112,7 +107,7 @@ async fn fill(poster: &Poster, network: &Network) -> anyhow::Result<Vec<Window>>
     for (index, station) in network.stations().iter().enumerate() {
         poster.register(station).await?;
         let history: Vec<Observation> =
-            (0..72).rev().filter_map(|h| network.observe(index, Time::from_unix(last - h * 3600))).collect();
+            (1..=72).rev().filter_map(|h| network.observe(index, Time::from_unix(last - h * 3600))).collect();
         for observation in &history {
             windows[index].apply(observation, Flags::default());
         }
@@ -121,6 +116,7 @@ async fn fill(poster: &Poster, network: &Network) -> anyhow::Result<Vec<Window>>
     Ok(windows)
 }
 
+/// When each (station, time) was posted.
 type Sent = Arc<Mutex<HashMap<(String, String), Instant>>>;
 
 /// Posts at the given rate and times each observation's two frames.
@@ -134,28 +130,36 @@ async fn measure(
     let subscribe = json!({"type": "subscribe", "id": "bench", "all": true, "channels": ["observation", "forecast"]});
     socket.send(Message::text(subscribe.to_string())).await?;
     let sent: Sent = Arc::default();
-    let posting = post_all(args, poster, network, Arc::clone(&sent));
+    let done = AtomicBool::new(false);
+    let posting = async {
+        let posted = post_all(args, poster, network, Arc::clone(&sent)).await;
+        done.store(true, Ordering::SeqCst);
+        posted
+    };
     let receiving = async {
         let (mut observed, mut forecast) = (Vec::new(), Vec::new());
-        while forecast.len() < args.observations {
-            let message = tokio::time::timeout(Duration::from_secs(30), socket.next()).await;
-            let Some(message) = message.context("no frame for 30 s")? else { bail!("the api closed the socket") };
-            let Message::Text(text) = message? else { continue };
+        loop {
+            let message = match tokio::time::timeout(QUIET, socket.next()).await {
+                Ok(Some(message)) => message?,
+                Ok(None) => bail!("the api closed the socket"),
+                // Observations that came together share a forecast: not every post has its own frame.
+                Err(_) if done.load(Ordering::SeqCst) => return Ok((observed, forecast)),
+                Err(_) => continue,
+            };
+            let Message::Text(text) = message else { continue };
             let frame: Value = serde_json::from_str(&text)?;
             let (field, times) = match frame["type"].as_str() {
                 Some("observation") => ("time", &mut observed),
                 Some("forecast") => ("reference_time", &mut forecast),
                 _ => continue,
             };
-            let key = (
-                frame["station"].as_str().unwrap_or_default().to_owned(),
-                frame[field].as_str().unwrap_or_default().to_owned(),
-            );
-            if let Some(begun) = sent.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            let text = |field: &str| frame[field].as_str().unwrap_or_default().to_owned();
+            if let Some(begun) =
+                sent.lock().unwrap_or_else(PoisonError::into_inner).get(&(text("station"), text(field)))
+            {
                 times.push(begun.elapsed());
             }
         }
-        Ok::<_, anyhow::Error>((observed, forecast))
     };
     let (posted, received) = tokio::join!(posting, receiving);
     posted?;

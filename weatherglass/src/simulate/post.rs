@@ -104,12 +104,9 @@ pub(crate) async fn history(
 /// Reports as time passes, stations spread over the interval, until shutdown.
 pub(crate) async fn live(poster: &Poster, network: &Network, interval: i64, shutdown: &CancellationToken) {
     let mut account = Account::default();
-    let mut done = Time::now();
+    // Every station reports at once, so that nothing begins as old as the end of the history.
+    let mut done = Time::now() - interval;
     while !shutdown.is_cancelled() {
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(500)) => {}
-            () = shutdown.cancelled() => return,
-        }
         let now = Time::now();
         let due = due(network, interval, done, now);
         if !due.is_empty()
@@ -121,6 +118,10 @@ pub(crate) async fn live(poster: &Poster, network: &Network, interval: i64, shut
             warn!(error = %format!("{error:#}"), "simulated reports were not taken");
         }
         done = now;
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(500)) => {}
+            () = shutdown.cancelled() => return,
+        }
     }
 }
 

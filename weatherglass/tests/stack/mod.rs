@@ -140,6 +140,26 @@ impl Stack {
         assert!(child.wait().unwrap().success(), "{} did not stop cleanly", service.name());
     }
 
+    /// SIGSTOP, SIGCONT, ...
+    pub(crate) fn signal(&self, service: Service, signal: &str) {
+        let pid = self.running[&service].id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// A worker beside the first.
+    pub(crate) fn spawn_second_worker(&self) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_weatherglass"));
+        command.args(["worker", "--lease", "2", "--metrics-listen", "127.0.0.1:0"]);
+        command.args(["--redis-port", &self.redis.port().to_string()]);
+        command.arg("--models").arg(repository().join("models/weights"));
+        command.env("WEATHERGLASS_LOG", "warn").stdin(Stdio::null()).spawn().unwrap()
+    }
+
+    pub(crate) fn stop_second_worker(&self, mut worker: Child) {
+        assert!(Command::new("kill").args(["-TERM", &worker.id().to_string()]).status().unwrap().success());
+        assert!(worker.wait().unwrap().success(), "the second worker did not stop cleanly");
+    }
+
     pub(crate) async fn restart(&mut self, service: Service) {
         self.kill(service);
         self.spawn(service);

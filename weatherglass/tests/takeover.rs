@@ -1,0 +1,115 @@
+//! Partitions change hands, and entries go bad: the others are not harmed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test's helpers may fail it
+
+mod stack;
+
+use std::process::Command;
+
+use stack::{Service, Stack, eventually, observation};
+use streams::Redis;
+use weather::{Observation, StationId, Time};
+
+fn redis_cli(stack: &Stack, arguments: &[&str]) -> String {
+    let port = stack.redis.port().to_string();
+    let output = Command::new("redis-cli").args(["-p", &port]).args(arguments).output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+async fn window_times(redis: &Redis, station: &str) -> Vec<i64> {
+    let windows = redis.windows(&[StationId::new(station).unwrap()]).await.unwrap().windows;
+    windows[0].samples().iter().map(|s| s.time.unix()).collect()
+}
+
+async fn post_all(stack: &Stack, time: Time) -> Vec<Observation> {
+    let observations: Vec<Observation> = (0..8).map(|s| observation(&format!("S{s}"), time, 10.0)).collect();
+    for observation in &observations {
+        stack.post_one(observation).await;
+    }
+    observations
+}
+
+async fn dead_letters(redis: &Redis) -> Vec<String> {
+    let mut reasons = Vec::new();
+    for partition in 0..redis.keys().partitions() {
+        reasons.extend(redis.dead_letters(partition).await.unwrap().into_iter().map(|(_, reason, _)| reason));
+    }
+    reasons
+}
+
+/// A is paused for longer than its lease, B takes over and leaves again, A wakes up: what B wrote
+/// into the hours that A remembers must survive A's next write of them.
+#[tokio::test]
+async fn a_worker_that_was_paused_forgets_what_it_remembered() {
+    let mut stack = Stack::start().await;
+    let redis = stack.connect_redis().await;
+    // One hour's field of each window is written three times.
+    let hour = Time::from_unix((Time::now().hour() - 2) * 3600);
+    post_all(&stack, hour + 60).await;
+    stack.settled().await;
+    stack.signal(Service::Worker, "-STOP");
+    let second = stack.spawn_second_worker();
+    post_all(&stack, hour + 120).await;
+    stack.settled().await;
+    stack.stop_second_worker(second);
+    stack.signal(Service::Worker, "-CONT");
+    post_all(&stack, hour + 180).await;
+    stack.settled().await;
+    let expected: Vec<i64> = [60, 120, 180].iter().map(|s| (hour + s).unix()).collect();
+    for station in 0..8 {
+        assert_eq!(window_times(&redis, &format!("S{station}")).await, expected, "S{station}");
+    }
+    assert!(dead_letters(&redis).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_not_ours_is_put_aside_and_the_rest_goes_on() {
+    let stack = Stack::start().await;
+    let redis = stack.connect_redis().await;
+    for partition in 0..redis.keys().partitions() {
+        redis_cli(&stack, &["XADD", &redis.keys().obs(partition), "*", "v", "hello"]);
+        redis_cli(&stack, &["XADD", &redis.keys().obs(partition), "*", "other", "field"]);
+    }
+    let time = Time::now();
+    post_all(&stack, time).await;
+    stack.settled().await;
+    assert_eq!(window_times(&redis, "S3").await, [time.unix()]);
+    let reasons = dead_letters(&redis).await;
+    assert_eq!(reasons.len(), 2 * usize::from(redis.keys().partitions()));
+    assert!(reasons.iter().all(|r| r.starts_with("malformed")), "{reasons:?}");
+    let counted = stack.metric(Service::Worker, "weatherglass_worker_dead_letters_total", "malformed").await;
+    assert_eq!(counted, reasons.len() as f64);
+}
+
+#[tokio::test]
+async fn entries_behind_one_that_kills_are_not_given_up_with_it() {
+    let mut stack = Stack::start().await;
+    let redis = stack.connect_redis().await;
+    let station = StationId::new("S0").unwrap();
+    let stream = redis.keys().obs(redis.keys().partition_of(&station));
+    // The worker must have made its groups, and be gone, before a ghost takes entries and dies.
+    let begin = Time::now() - 3600;
+    stack.post_one(&observation("S0", begin, 1.0)).await;
+    stack.settled().await;
+    stack.kill(Service::Worker);
+    for minute in 1..=10 {
+        stack.post_one(&observation("S0", begin + minute * 60, 1.0)).await;
+    }
+    let read = redis_cli(&stack, &["XREADGROUP", "GROUP", "forecast", "ghost", "STREAMS", &stream, ">"]);
+    let ids: Vec<&str> = read.lines().map(str::trim).filter(|l| l.parse::<streams::StreamId>().is_ok()).collect();
+    assert_eq!(ids.len(), 10, "{read}");
+    redis_cli(&stack, &["XCLAIM", &stream, "forecast", "ghost", "0", ids[0], "RETRYCOUNT", "9"]);
+    stack.spawn(Service::Worker);
+    stack.settled().await;
+    let reasons = dead_letters(&redis).await;
+    assert_eq!(reasons.len(), 1, "{reasons:?}");
+    assert!(reasons[0].starts_with("deliveries"), "{reasons:?}");
+    let times = window_times(&redis, "S0").await;
+    assert_eq!(times.len(), 10, "the first and the nine behind the bad one");
+    eventually("the newest is in the forecast", || async {
+        let (_, forecast) = stack.get("/api/v1/stations/S0/forecast").await;
+        forecast["reference_time"] == (begin + 600).to_string()
+    })
+    .await;
+}
