@@ -56,7 +56,7 @@ async fn a_worker_that_was_paused_forgets_what_it_remembered() {
     stack.signal(Service::Worker, "-CONT");
     post_all(&stack, hour + 180).await;
     stack.settled().await;
-    let expected: Vec<i64> = [60, 120, 180].iter().map(|s| (hour + s).unix()).collect();
+    let expected: Vec<i64> = [60, 120, 180].iter().map(|s| (hour + *s).unix()).collect();
     for station in 0..8 {
         assert_eq!(window_times(&redis, &format!("S{station}")).await, expected, "S{station}");
     }
