@@ -14,7 +14,7 @@ fn redis_cli(stack: &Stack, arguments: &[&str]) -> String {
     let port = stack.redis.port().to_string();
     let output = Command::new("redis-cli").args(["-p", &port]).args(arguments).output().unwrap();
     assert!(output.status.success());
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 async fn window_times(redis: &Redis, station: &str) -> Vec<i64> {
@@ -42,7 +42,7 @@ async fn dead_letters(redis: &Redis) -> Vec<String> {
 /// into the hours that A remembers must survive A's next write of them.
 #[tokio::test]
 async fn a_worker_that_was_paused_forgets_what_it_remembered() {
-    let mut stack = Stack::start().await;
+    let stack = Stack::start().await;
     let redis = stack.connect_redis().await;
     // One hour's field of each window is written three times.
     let hour = Time::from_unix((Time::now().hour() - 2) * 3600);
