@@ -66,6 +66,9 @@ pub(crate) const MOST_ITEMS: usize = 100_000;
 /// When the body as a whole can't be read. An item of an array, or a line, that can't be is refused
 /// by itself.
 pub(crate) fn read(encoding: Encoding, body: &[u8]) -> Result<Items, Unreadable> {
+    if body.trim_ascii().is_empty() {
+        return Err(Unreadable::Syntax("the body is empty".to_owned()));
+    }
     let items = match encoding {
         Encoding::Json => json(body)?,
         Encoding::Ndjson => lines(body).take(MOST_ITEMS + 1).map(item).collect(),
@@ -79,8 +82,13 @@ fn json(body: &[u8]) -> Result<Items, Unreadable> {
     match serde_json::from_slice::<Drafts>(body) {
         Ok(drafts) => Ok(drafts.0.into_iter().map(|d| d.finish(false)).collect()),
         Err(error) => {
-            let pieces = pieces::of_array(body).ok_or_else(|| Unreadable::Syntax(error.to_string()))?;
-            Ok(pieces.into_iter().take(MOST_ITEMS + 1).map(item).collect())
+            if let Some(pieces) = pieces::of_array(body) {
+                return Ok(pieces.into_iter().take(MOST_ITEMS + 1).map(item).collect());
+            }
+            match item(body) {
+                Err(rejection) if rejection.reason == Reason::Unparseable => Err(Unreadable::Syntax(error.to_string())),
+                one => Ok(vec![one]),
+            }
         }
     }
 }
@@ -439,8 +447,10 @@ mod tests {
         let reasons: Vec<Reason> = items[1..4].iter().map(|i| i.as_ref().unwrap_err().reason).collect();
         assert_eq!(reasons, [Reason::NotFinite, Reason::Unparseable, Reason::BadStation]);
         assert_eq!(items[1].as_ref().unwrap_err().field, "temperature");
-        let line = read(Encoding::Ndjson, nan.as_bytes()).unwrap();
-        assert_eq!(line[0].as_ref().unwrap_err().reason, Reason::NotFinite);
+        for encoding in [Encoding::Ndjson, Encoding::Json] {
+            let alone = read(encoding, nan.as_bytes()).unwrap();
+            assert_eq!(alone[0].as_ref().unwrap_err().reason, Reason::NotFinite);
+        }
     }
 
     #[test]
@@ -457,7 +467,9 @@ mod tests {
         assert!(read(Encoding::Json, b"{\"station\":").is_err());
         assert!(read(Encoding::Json, b"[1,").is_err());
         assert!(read(Encoding::Json, &[b'['; 100_000]).is_err());
-        assert_eq!(read(Encoding::Ndjson, b"\n\n").unwrap(), vec![]);
+        for encoding in [Encoding::Json, Encoding::Ndjson, Encoding::MessagePack] {
+            assert!(read(encoding, b"\n").is_err(), "{encoding:?}");
+        }
         // An array header that promises four billion items.
         assert!(read(Encoding::MessagePack, &[0xdd, 0xff, 0xff, 0xff, 0xff]).is_err());
     }

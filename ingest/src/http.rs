@@ -52,6 +52,13 @@ pub(crate) fn router(door: Door, keys: Option<Keys>, config: &Config) -> Router 
         .fallback(|| async {
             Problem::new(StatusCode::NOT_FOUND, "No such door", "POST /v1/observations or PUT /v1/stations/{id}")
         })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "No such method here",
+                "POST /v1/observations or PUT /v1/stations/{id}",
+            )
+        })
         .layer(RequestDecompressionLayer::new())
         .layer(from_fn_with_state(timeout, limit_time))
         .layer(from_fn(measure))
@@ -96,13 +103,15 @@ async fn post_observations(State(context): State<Shared>, headers: HeaderMap, bo
     Ok((StatusCode::ACCEPTED, Json(receipt)).into_response())
 }
 
-/// What a client says of a station.
+/// What a client says of a station. The position has to be given; `null` says that it is not known.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Description {
     name: String,
-    latitude: f64,
-    longitude: f64,
+    #[serde(deserialize_with = "Option::deserialize")]
+    latitude: Option<f64>,
+    #[serde(deserialize_with = "Option::deserialize")]
+    longitude: Option<f64>,
     #[serde(default)]
     elevation: Option<f32>,
     #[serde(default)]
@@ -138,8 +147,8 @@ async fn put_station(
     let station = Station {
         id,
         name: d.name,
-        latitude: Some(d.latitude),
-        longitude: Some(d.longitude),
+        latitude: d.latitude,
+        longitude: d.longitude,
         elevation: d.elevation,
         timezone: d.timezone,
         public: d.public,

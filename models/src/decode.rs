@@ -42,6 +42,7 @@ pub(crate) fn prediction(numbers: &Numbers<'_>, anchors: &Anchors) -> Prediction
             Distribution::new(Quantity::Precipitation, table(at));
         prediction.precipitation_probability = Some(chance);
     }
+    prediction.reconcile();
     prediction
 }
 

@@ -19,7 +19,9 @@ pub enum ServerError {
     #[error("redis-server is not installed: run `make setup`, or name a running Redis with REDIS_HOST and REDIS_PORT")]
     Missing,
     /// Something else has the port.
-    #[error("port {0} is in use: stop what listens there, or, if that is a Redis, use it with REDIS_PORT={0}")]
+    #[error(
+        "port {0} is in use: stop what listens there, or, if that is a Redis, use it with REDIS_PORT={0} (the demo: or choose another with --own-redis-port)"
+    )]
     PortInUse(u16),
     /// It started and left again.
     #[error("redis-server stopped at once: {0}")]
@@ -35,6 +37,8 @@ pub enum ServerError {
 /// A running redis-server, stopped when dropped.
 pub struct RedisServer {
     child: Option<Child>,
+    /// Somebody else's child, which has lost its parent.
+    adopted: bool,
     port: u16,
     dir: PathBuf,
     // Dropped last: the server writes into it until it has stopped.
@@ -42,13 +46,18 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts one on `port` that keeps an append-only file in `dir`, flushed every second.
+    /// Starts one on `port` that keeps an append-only file in `dir`, flushed every second. One that
+    /// serves this very folder already, left behind by a process that was killed, is taken over.
     ///
     /// # Errors
     /// [`ServerError`], each a line that names the fix.
     pub fn persistent(port: u16, dir: &Path) -> Result<Self, ServerError> {
         std::fs::create_dir_all(dir)?;
-        Self::start(port, dir.to_owned(), None)
+        let dir = dir.canonicalize()?;
+        if serves(port, &dir) {
+            return Ok(Self { child: None, adopted: true, port, dir, _throw_away: None });
+        }
+        Self::start(port, dir, None)
     }
 
     /// Starts one on a free port in a folder that is removed afterwards, for a test.
@@ -72,7 +81,7 @@ impl RedisServer {
         if TcpListener::bind(("127.0.0.1", port)).is_err() {
             return Err(ServerError::PortInUse(port));
         }
-        let mut server = Self { child: None, port, dir, _throw_away: throw_away };
+        let mut server = Self { child: None, adopted: false, port, dir, _throw_away: throw_away };
         server.spawn()?;
         Ok(server)
     }
@@ -141,9 +150,15 @@ impl RedisServer {
 
     /// Asks it to write its data and leave, and waits until it has.
     pub fn stop(&mut self) {
+        let deadline = Instant::now() + STOP;
+        if std::mem::take(&mut self.adopted) {
+            let _ = say(self.port, b"SHUTDOWN\r\n");
+            while ping(self.port) && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
         let Some(mut child) = self.child.take() else { return };
         let _ = say(self.port, b"SHUTDOWN\r\n");
-        let deadline = Instant::now() + STOP;
         while Instant::now() < deadline {
             if matches!(child.try_wait(), Ok(Some(_)) | Err(_)) {
                 return;
@@ -171,9 +186,16 @@ fn say(port: u16, command: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut socket = std::net::TcpStream::connect(("127.0.0.1", port))?;
     socket.set_read_timeout(Some(Duration::from_secs(1)))?;
     socket.write_all(command)?;
-    let mut answer = [0; 64];
+    let mut answer = vec![0; 8192];
     let read = socket.read(&mut answer)?;
-    Ok(answer[..read].to_vec())
+    answer.truncate(read);
+    Ok(answer)
+}
+
+/// Whether a Redis on `port` keeps its data in `dir`.
+fn serves(port: u16, dir: &Path) -> bool {
+    let answer = say(port, b"CONFIG GET dir\r\n").unwrap_or_default();
+    String::from_utf8_lossy(&answer).lines().any(|line| Path::new(line) == dir)
 }
 
 fn ping(port: u16) -> bool {

@@ -134,6 +134,21 @@ impl Prediction {
         self.distributions[quantity as usize].as_ref()
     }
 
+    /// Makes quantities agree that bound each other: level by level, no gust below the mean wind and
+    /// no dew point above the temperature. Quantiles stay in order, since both sides are.
+    pub fn reconcile(&mut self) {
+        use Quantity::{DewPoint, Temperature, WindGust, WindSpeed};
+        let bounds: [(Quantity, Quantity, fn(f32, f32) -> f32); 2] =
+            [(WindGust, WindSpeed, f32::max), (DewPoint, Temperature, f32::min)];
+        for (bounded, bound, choose) in bounds {
+            let Some(bound) = self.get(bound).cloned() else { continue };
+            let Some(bounded) = self.distributions[bounded as usize].as_mut() else { continue };
+            for (value, bound) in bounded.0.iter_mut().flatten().zip(bound.0.iter().flatten()) {
+                *value = choose(*value, *bound);
+            }
+        }
+    }
+
     /// A condition code (subset of WMO 4677 as Open-Meteo uses it) for every lead, from the
     /// medians and the probability of rain. Without a rain forecast there is none.
     #[must_use]
@@ -233,6 +248,24 @@ mod tests {
         assert_eq!(levels, [0.0, 0.2, 0.5, 3.0, 4.0, 8.0, 9.0]);
         assert_eq!(Distribution::new(Quantity::PressureMsl, filled([1013.26; 7])).unwrap().median()[0], 1013.3);
         assert!(Distribution::new(Quantity::DewPoint, filled([0.0, 0.0, f32::NAN, 0.0, 0.0, 0.0, 0.0])).is_none());
+    }
+
+    #[test]
+    fn a_gust_is_no_lull_and_air_is_no_more_than_saturated() {
+        let mut prediction = Prediction::default();
+        for (quantity, values) in [
+            (Quantity::WindSpeed, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]),
+            (Quantity::WindGust, [0.0, 1.0, 4.0, 5.0, 6.0, 7.0, 6.5]),
+            (Quantity::Temperature, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
+            (Quantity::DewPoint, [-1.0, 1.5, 1.5, 3.5, 4.0, 4.0, 7.0]),
+        ] {
+            prediction.distributions[quantity as usize] = Distribution::new(quantity, filled(values));
+        }
+        prediction.reconcile();
+        let levels =
+            |quantity: Quantity| (0..7).map(|l| prediction.get(quantity).unwrap().level(l)[9]).collect::<Vec<_>>();
+        assert_eq!(levels(Quantity::WindGust), [1.0, 2.0, 4.0, 5.0, 6.0, 6.5, 7.0]);
+        assert_eq!(levels(Quantity::DewPoint), [-1.0, 1.0, 1.5, 3.0, 4.0, 4.0, 6.0]);
     }
 
     #[test]

@@ -22,7 +22,8 @@ impl StationId {
     /// [`Reason::BadStation`] when it is empty, too long, or has another character.
     pub fn new(text: &str) -> Result<Self, Rejection> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-');
-        if text.is_empty() || text.len() > ID_LENGTH || !text.bytes().all(allowed) {
+        // `.` and `..` mean something else in a URL's path.
+        if text.is_empty() || text.len() > ID_LENGTH || !text.bytes().all(allowed) || matches!(text, "." | "..") {
             return Err(Rejection::new(
                 "station",
                 Reason::BadStation,
@@ -166,7 +167,7 @@ mod tests {
     #[test]
     fn identifiers_are_checked() {
         assert!(StationId::new("KJFK:roof-2_b.1").is_ok());
-        for bad in ["", "a b", "ő", "a/b", "<b>", &"x".repeat(65)] {
+        for bad in ["", ".", "..", "a b", "ő", "a/b", "<b>", &"x".repeat(65)] {
             assert_eq!(StationId::new(bad).unwrap_err().reason, Reason::BadStation, "{bad}");
         }
     }

@@ -81,14 +81,14 @@ impl Poster {
         Ok(())
     }
 
-    /// Registers a station. One without a position can't be described and registers itself when it reports.
+    /// Registers a station, also one whose position is not known.
     pub(crate) async fn register(&self, station: &Station) -> anyhow::Result<()> {
-        if station.position().is_none() {
-            return Ok(());
-        }
         let mut body = serde_json::to_value(station)?;
         if let Some(fields) = body.as_object_mut() {
             fields.remove("id");
+            for name in ["latitude", "longitude"] {
+                fields.entry(name).or_insert(serde_json::Value::Null);
+            }
         }
         self.send(|| self.client.put(format!("{}/v1/stations/{}", self.url, station.id)).json(&body)).await?;
         Ok(())

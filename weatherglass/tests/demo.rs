@@ -91,7 +91,15 @@ async fn it_fills_itself_and_keeps_what_it_had() {
         second.get("/api/v1/stations/SIM-02/observations").await["observations"].as_array().unwrap().len() > before
     })
     .await;
-    second.stop();
+    // Killed without a word, it leaves its redis-server behind; the next one takes that over.
+    let Demo { mut child, .. } = second;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let third = Demo::start(data.path(), redis);
+    let kept = third.get("/api/v1/stations/GARDEN/observations").await;
+    assert_eq!(kept["observations"].as_array().unwrap().len(), 1);
+    third.stop();
+    assert!(std::net::TcpListener::bind(("127.0.0.1", redis)).is_ok(), "its redis-server has stopped with it");
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn issue(
         issue_time,
         expires: freshness::forecast_expires(newest.time, remembered.window.cadence()),
         model: model.clone(),
-        inputs: Inputs { age_seconds: issue_time - newest.time, missing_share: output.missing_share },
+        inputs: Inputs { age_seconds: (issue_time - newest.time).max(0), missing_share: output.missing_share },
         cause: cause.unwrap_or_default().to_string(),
         revision: u32::from(newest.revision),
         prediction: output.prediction,
