@@ -9,6 +9,7 @@ export const en = {
   "connection.live": "live",
   "connection.reconnecting": "reconnecting",
   "connection.offline": "offline",
+  "connection.lost": "No connection since {time}. What you see is from then; it goes on by itself when the server is back.",
   "connection.live.hint": "New values appear as they arrive.",
   "connection.connecting.hint": "Waiting for the server’s first word.",
   "connection.reconnecting.hint": "The connection was lost; values may be old.",
