@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use streams::Received;
+use streams::{Received, StreamId};
 use weather::{Forecast, Station, StationId, Time, freshness};
 
 use crate::hub::Held;
@@ -105,8 +105,9 @@ impl Record {
 
     /// Takes a forecast; false when it is older than the one held, or the same.
     pub(crate) fn forecast(&mut self, forecast: &Arc<Forecast>) -> bool {
-        // A correction of the newest observation keeps the reference time and raises the revision.
-        let order = |f: &Forecast| (f.reference_time, f.revision, f.issue_time);
+        // Late and corrected observations leave the reference time as it is. Which came last is
+        // known from their stream IDs, Redis's clock; workers' clocks differ.
+        let order = |f: &Forecast| (f.reference_time, f.cause.parse::<StreamId>().ok(), f.issue_time);
         let newer = match &self.forecast {
             None => true,
             Some(held) => match order(forecast).cmp(&order(held)) {
@@ -159,5 +160,38 @@ impl Held {
     #[must_use]
     pub(crate) const fn id(&self) -> &StationId {
         &self.station.id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weather::{ModelId, Prediction};
+
+    fn forecast(reference_time: i64, cause: &str, issue_time: i64) -> Arc<Forecast> {
+        Arc::new(Forecast {
+            station: StationId::new("A").unwrap(),
+            reference_time: Time::from_unix(reference_time),
+            issue_time: Time::from_unix(issue_time),
+            expires: Time::from_unix(issue_time + 3600),
+            model: ModelId { name: "m".into(), version: "1".into() },
+            inputs: weather::forecast::Inputs { age_seconds: 0, missing_share: 0.0 },
+            cause: cause.to_owned(),
+            revision: 0,
+            prediction: Prediction::default(),
+        })
+    }
+
+    #[test]
+    fn the_later_cause_wins_whatever_the_workers_clock_says() {
+        let mut record = Record::new(Station::unregistered(StationId::new("A").unwrap()));
+        assert!(record.forecast(&forecast(100, "999-0", 900)));
+        assert!(record.forecast(&forecast(100, "1000-9", 500)), "as numbers, and before the issue time");
+        assert!(record.forecast(&forecast(100, "1000-10", 400)));
+        assert!(!record.forecast(&forecast(100, "1000-9", 9000)));
+        assert!(!record.forecast(&forecast(100, "1000-10", 400)), "the same again");
+        assert!(record.forecast(&forecast(100, "1000-10", 401)));
+        assert!(!record.forecast(&forecast(99, "2000-0", 9000)), "an earlier reference time is older");
+        assert!(record.forecast(&forecast(101, "1-0", 1)));
     }
 }
