@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
-use weather::{StationId, Time};
+use weather::{Sample, StationId, Time};
 
 use crate::health::Health;
 use crate::hub::{Held, Hub};
@@ -139,6 +139,8 @@ fn bound(name: &str, text: Option<&str>, unbounded: i64) -> Result<Time, Problem
 }
 
 /// A station's recent observations
+///
+/// `source` comes with the newest only: what is kept of older ones is what they measured.
 #[utoipa::path(
     get,
     path = "/api/v1/stations/{id}/observations",
@@ -159,13 +161,17 @@ pub(crate) async fn observations(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (from, to) = range?.bounds()?;
-    let id = station(&sources.hub, &id?)?.station.id;
+    let held = station(&sources.hub, &id?)?;
+    let newest = held.observation.as_ref().map(|received| &received.observation);
+    // Of the very report that the window has: a correction may come from elsewhere.
+    let source = |s: &Sample| newest.filter(|o| o.time == s.time && o.values == s.values)?.source.clone();
+    let id = held.station.id;
     let read = sources.redis.windows(std::slice::from_ref(&id)).await?;
     let window = read.windows.into_iter().next().unwrap_or_default();
     let cadence = window.cadence();
     let wanted = window.samples().iter().filter(|s| (from..=to).contains(&s.time));
     let observations =
-        wanted.map(|s| Observation::new(id.clone(), s.time, &s.values, s.flags, None, cadence)).collect();
+        wanted.map(|s| Observation::new(id.clone(), s.time, &s.values, s.flags, source(s), cadence)).collect();
     Ok(json(&headers, JSON, &Observations { station: id, observations }))
 }
 

@@ -226,7 +226,8 @@ pub(crate) struct Observation {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) present_weather: Option<f32>,
-    /// Where the report came from.
+    /// Where the report came from. Live, and of a station's newest observation in REST; older ones
+    /// don't carry it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) source: Option<String>,

@@ -33,6 +33,8 @@ async fn stations_observations_forecasts_and_models() {
     assert_eq!(observations["observations"].as_array().unwrap().len(), 2);
     let expires = weather::freshness::observation_expires(late, 300).to_string();
     assert_eq!(observations["observations"][1]["expires"], expires);
+    assert_eq!(observations["observations"][1]["source"], "test", "the newest says where it came from");
+    assert!(observations["observations"][0].get("source").is_none());
     let some = api.json(&format!("/api/v1/stations/X1/observations?from={late}&to={late}")).await;
     assert_eq!(some["observations"].as_array().unwrap().len(), 1);
 
