@@ -38,6 +38,9 @@ pub struct Limits {
     pub ping: Duration,
     /// Largest client frame, bytes.
     pub client_frame: usize,
+    /// Bytes of stations in one frame of a snapshot. Clients' libraries close at a frame too large
+    /// for them, Python's `websockets` at 1 MiB.
+    pub snapshot_frame: usize,
     /// Subscriptions of one session.
     pub subscriptions: usize,
     /// Station names in one subscription.
@@ -58,6 +61,7 @@ impl Default for Limits {
             stall: Duration::from_secs(60),
             ping: Duration::from_secs(20),
             client_frame: 64 * 1024,
+            snapshot_frame: 512 * 1000,
             subscriptions: 32,
             stations: 10_000,
             recovered: 5_000,

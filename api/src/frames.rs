@@ -1,7 +1,10 @@
 //! What goes over the live WebSocket: the server's frames and their bytes, and the cursor.
 
+use std::io::Write;
+
 use axum::extract::ws::{Message, Utf8Bytes};
 use bytes::Bytes;
+use rmp_serde::config::{DefaultConfig, HumanReadableConfig, StructMapConfig};
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 use weather::StationId;
@@ -133,19 +136,62 @@ pub(crate) struct ForecastFrame {
     pub(crate) cursor: Cursor,
 }
 
-/// A station's state changed, or it was registered or described anew.
+/// What a station frame tells of its station.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Standing {
+    /// Its newest observation has not expired.
+    Up,
+    /// Its newest observation has expired.
+    Stale,
+    /// Nothing for three expiries or more.
+    Down,
+    /// Registered, never heard.
+    Silent,
+    /// It was made private: it is no longer to be shown, and nothing of it follows.
+    Removed,
+}
+
+impl From<State> for Standing {
+    fn from(state: State) -> Self {
+        match state {
+            State::Up => Self::Up,
+            State::Stale => Self::Stale,
+            State::Down => Self::Down,
+            State::Silent => Self::Silent,
+        }
+    }
+}
+
+/// A station's state changed, or it was registered, described anew or made private.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct StationFrame {
     /// Which.
     #[schema(value_type = String)]
     pub(crate) station: StationId,
-    /// How recently it has been heard.
-    pub(crate) state: State,
-    /// All that is known of it.
-    pub(crate) details: Station,
+    /// How recently it has been heard, or that it is gone.
+    pub(crate) state: Standing,
+    /// All that is known of it; absent when it was removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) details: Option<Station>,
     /// Where a returning client goes on.
     #[schema(value_type = String)]
     pub(crate) cursor: Cursor,
+}
+
+impl StationFrame {
+    /// Tells who the station is and how it is.
+    #[must_use]
+    pub(crate) fn about(details: Station, cursor: Cursor) -> Self {
+        Self { station: details.id.clone(), state: details.state.into(), details: Some(details), cursor }
+    }
+
+    /// Tells that nobody may see it any more.
+    #[must_use]
+    pub(crate) const fn removed(station: StationId, cursor: Cursor) -> Self {
+        Self { station, state: Standing::Removed, details: None, cursor }
+    }
 }
 
 /// One station in a snapshot.
@@ -161,16 +207,24 @@ pub(crate) struct SnapshotEntry {
     pub(crate) forecast: Option<Forecast>,
 }
 
-/// The present state of what was subscribed. Updates that follow continue from it.
+/// The present state of what was subscribed: a station that it leaves out is not to be shown. A
+/// large one comes in parts, frames of the same `id` one after another, of which all but the last
+/// have `more`. Updates that follow the last continue from it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct SnapshotFrame {
     /// Of which subscription.
     pub(crate) id: String,
     /// By station identifier.
     pub(crate) stations: Vec<SnapshotEntry>,
-    /// Where a returning client goes on.
-    #[schema(value_type = String)]
-    pub(crate) cursor: Cursor,
+    /// True when the next frame goes on with the same snapshot.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub(crate) more: bool,
+    /// Where a returning client goes on; on the last part only, since who has less than all of them
+    /// has to begin again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    pub(crate) cursor: Option<Cursor>,
 }
 
 /// The end of what a returning client had missed.
@@ -178,7 +232,7 @@ pub(crate) struct SnapshotFrame {
 pub(crate) struct RecoveredFrame {
     /// Of which subscription.
     pub(crate) id: String,
-    /// False when something is no longer held: a snapshot follows.
+    /// False when it can't all be told, as when something is no longer held: a snapshot follows.
     pub(crate) complete: bool,
 }
 
@@ -210,6 +264,27 @@ pub(crate) enum ServerFrame {
     Pong,
 }
 
+type Packer<W> = rmp_serde::Serializer<W, HumanReadableConfig<StructMapConfig<DefaultConfig>>>;
+
+/// Human-readable: times are RFC 3339 strings, as in JSON.
+fn packer<W: Write>(to: W) -> Packer<W> {
+    rmp_serde::Serializer::new(to).with_struct_map().with_human_readable()
+}
+
+/// Takes bytes and keeps their number.
+struct Count(usize);
+
+impl Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The bytes of a frame; clones share them.
 #[derive(Clone, Debug)]
 pub(crate) enum Encoded {
@@ -228,14 +303,24 @@ impl Encoded {
             Format::Json => Self::Text(serde_json::to_string(frame).unwrap_or_default().into()),
             Format::MsgPack => {
                 let mut packed = Vec::new();
-                // Human-readable: times are RFC 3339 strings, as in JSON.
-                let mut serializer = rmp_serde::Serializer::new(&mut packed).with_struct_map().with_human_readable();
-                if frame.serialize(&mut serializer).is_err() {
+                if frame.serialize(&mut packer(&mut packed)).is_err() {
                     packed.clear();
                 }
                 Self::Binary(packed.into())
             }
         }
+    }
+
+    /// Bytes that a part of a frame takes in `format`, without keeping them.
+    #[must_use]
+    pub(crate) fn length<T: Serialize>(part: &T, format: Format) -> usize {
+        let mut count = Count(0);
+        // Counting fails no more than packing does.
+        match format {
+            Format::Json => drop(serde_json::to_writer(&mut count, part)),
+            Format::MsgPack => drop(part.serialize(&mut packer(&mut count))),
+        }
+        count.0
     }
 
     /// Length in bytes.

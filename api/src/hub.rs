@@ -229,8 +229,13 @@ impl Inner {
 
     fn describe(&mut self, station: weather::Station, now: Time) {
         let id = station.id.clone();
-        match self.stations.get_mut(&id) {
+        match self.stations.get(&id) {
             Some(record) if *record.station() == station => return,
+            // Before the record changes: told to those who could see it, where it stood.
+            Some(record) if record.visible() && !station.public => self.remove(&id),
+            _ => {}
+        }
+        match self.stations.get_mut(&id) {
             Some(record) => record.describe(station),
             None => {
                 self.stations.insert(id.clone(), Record::new(station));
@@ -273,7 +278,14 @@ impl Inner {
         let Some(record) = self.stations.get_mut(id) else { return };
         let details = record.announce(now);
         self.deliver(id, Channel::Station, false, |_, cursor| {
-            ServerFrame::Station(StationFrame { station: details.id.clone(), state: details.state, details, cursor })
+            ServerFrame::Station(StationFrame::about(details, cursor))
+        });
+    }
+
+    /// Tells that a station is no longer to be shown.
+    fn remove(&mut self, id: &StationId) {
+        self.deliver(id, Channel::Station, false, |_, cursor| {
+            ServerFrame::Station(StationFrame::removed(id.clone(), cursor))
         });
     }
 
@@ -399,13 +411,22 @@ mod tests {
     }
 
     #[test]
-    fn a_station_made_private_disappears() {
+    fn a_station_made_private_disappears_and_its_viewers_are_told() {
         let hub = Hub::default();
         hub.apply(observed(1, Time::now(), 1.0), 1);
+        let outbox = subscribed(&hub, None);
+        assert!(matches!(outbox.try_next(), Some(Item::Snapshot(_))));
         let mut station = weather::Station::unregistered(StationId::new("A").unwrap());
         station.public = false;
-        hub.apply(entry(2, Entry::Station(station)), 2);
+        hub.apply(entry(2, Entry::Station(station.clone())), 2);
         assert!(hub.stations(&Selection::All).is_empty());
+        let Some(Item::Update(told)) = outbox.try_next() else { panic!("nothing was told") };
+        let Encoded::Text(text) = told.encoded(Format::Json) else { panic!("not text") };
+        assert_eq!(text.as_str(), r#"{"type":"station","station":"A","state":"removed","cursor":"c1-2"}"#);
+        station.name = "Hidden".into();
+        hub.apply(entry(3, Entry::Station(station)), 3);
+        hub.apply(observed(4, Time::now(), 2.0), 4);
+        assert!(outbox.try_next().is_none(), "nothing more of it");
     }
 
     #[test]

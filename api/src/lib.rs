@@ -19,6 +19,7 @@ mod rest;
 mod routes;
 mod session;
 mod shape;
+mod snapshot;
 mod subscribe;
 mod tail;
 mod web;

@@ -44,8 +44,12 @@ impl Live {
 ///
 /// Subprotocols `weatherglass.v1+json` (text frames; also when none is asked for) and
 /// `weatherglass.v1+msgpack` (binary frames with the same names). A client sends `ClientFrame`, the
-/// server `ServerFrame`. A subscription is answered by a snapshot, then updates. Every update has a
-/// cursor: a client that comes back with its last one gets what it missed and then `recovered`.
+/// server `ServerFrame`. A subscription is answered by a snapshot, then updates. A snapshot comes in
+/// frames of about half a megabyte: all but the last say `more` and have no cursor, and together
+/// they are everything there is to show. Stations that are private or unknown are left out of it
+/// without a word; one that is made private while subscribed is told on the `station` channel, with
+/// the state `removed`. Every update has a cursor: a client that comes back with its last one gets
+/// what it missed and then `recovered`.
 /// A client that reads slowly gets the newest state of each station. Close codes: 1001 the server
 /// stops, 1002 not WebSocket, 1009 a client frame over 64 KiB, 4008 nothing read, or no ping
 /// answered, for a minute.

@@ -208,7 +208,7 @@ mod tests {
     fn update(sequence: u64, station: &str, late: bool) -> Arc<Update> {
         let id = StationId::new(station).unwrap();
         let details = Station::new(&weather::Station::unregistered(id.clone()), State::Up);
-        let frame = crate::frames::StationFrame { station: id.clone(), state: State::Up, details, cursor: Cursor(1) };
+        let frame = crate::frames::StationFrame::about(details, Cursor(1));
         Arc::new(Update::new(sequence, Channel::Station, id, late, ServerFrame::Station(frame)))
     }
 

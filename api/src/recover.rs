@@ -12,7 +12,9 @@ use crate::shape::{self, State};
 use crate::subscribe::Selection;
 
 /// Every update of the subscription between the client's cursor and where its updates begin, in
-/// order of arrival; none when Redis no longer holds all of it, or it is more than `limit` entries.
+/// order of arrival; none when Redis no longer holds all of it, it is more than `limit` entries, or
+/// a station was hidden meanwhile: to say which would name those that never were to be seen, while
+/// a snapshot just leaves it out.
 ///
 /// An update of the very millisecond of the cursor may come a second time.
 ///
@@ -40,6 +42,9 @@ pub(crate) async fn missed(
     let mut frames = Vec::new();
     for update in found {
         if recovery.applied.includes(update.partition, update.log, update.id) {
+            if hides(hub, recovery, &update) {
+                return Ok(None);
+            }
             let cursor = Cursor(update.id.milliseconds).min(recovery.cursor);
             frames.extend(frame(hub, recovery, update, cursor, &mut heard));
         }
@@ -55,6 +60,17 @@ fn partitions(redis: &Redis, selection: &Selection) -> BTreeSet<Partition> {
         Selection::Stations(ids) => ids.iter().map(|id| redis.keys().partition_of(id)).collect(),
         Selection::All | Selection::Bbox(_) => (0..redis.keys().partitions()).collect(),
     }
+}
+
+/// Whether an entry may have taken a station from the client's sight for good.
+fn hides(hub: &Hub, recovery: &Recovery, update: &streams::Update) -> bool {
+    let Ok(Payload::Entry(Entry::Station(station))) = &update.payload else { return false };
+    let concerned = match &recovery.subscription.selection {
+        Selection::Stations(ids) => ids.contains(&station.id),
+        // Where it stood before is not known.
+        Selection::All | Selection::Bbox(_) => true,
+    };
+    !station.public && concerned && hub.station(&station.id).is_none()
 }
 
 /// The frame of an entry, if the subscription wants it.
@@ -100,6 +116,5 @@ fn states(hub: &Hub, recovery: &Recovery, heard: &HashSet<StationId>) -> Vec<Ser
 }
 
 fn station_frame(held: Held, cursor: Cursor) -> ServerFrame {
-    let details = held.station;
-    ServerFrame::Station(StationFrame { station: details.id.clone(), state: details.state, details, cursor })
+    ServerFrame::Station(StationFrame::about(held.station, cursor))
 }

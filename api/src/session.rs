@@ -12,13 +12,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_tungstenite::tungstenite;
 use tokio_util::sync::CancellationToken;
 
-use crate::frames::{Encoded, ErrorFrame, Format, RecoveredFrame, ServerFrame, SnapshotEntry, SnapshotFrame};
-use crate::hub::Snapshot;
+use crate::frames::{Encoded, ErrorFrame, Format, RecoveredFrame, ServerFrame};
 use crate::interest::Key;
 use crate::live::Live;
 use crate::metrics::{CLIENT_ERRORS, CLOSED, REDIS_ERRORS, SENT_FRAMES, SESSIONS};
 use crate::outbox::{Item, Outbox};
 use crate::recover;
+use crate::snapshot::Parts;
 use crate::subscribe::{Command, ErrorCode, Refusal, Subscription, parse_json, parse_msgpack};
 
 /// For the close frame to leave; a peer that takes nothing won't take it either.
@@ -218,7 +218,12 @@ impl Session {
                 counter!(SENT_FRAMES).increment(1);
                 self.send(encoded.into()).await
             }
-            Item::Snapshot(snapshot) => self.send_frame(&ServerFrame::Snapshot(snapshot_frame(&snapshot))).await,
+            Item::Snapshot(snapshot) => {
+                for part in Parts::new(snapshot, self.format, self.live.limits.snapshot_frame) {
+                    self.send_frame(&ServerFrame::Snapshot(part)).await?;
+                }
+                Ok(())
+            }
             Item::Recover(recovery) => self.recover(&recovery).await,
         }
     }
@@ -261,18 +266,5 @@ impl Session {
             },
             () = self.shutdown.cancelled() => Err(CloseReason::Shutdown),
         }
-    }
-}
-
-fn snapshot_frame(snapshot: &Snapshot) -> SnapshotFrame {
-    let entry = |held: &crate::hub::Held| SnapshotEntry {
-        station: held.station.clone(),
-        observation: held.observation(),
-        forecast: held.forecast(),
-    };
-    SnapshotFrame {
-        id: snapshot.id.clone(),
-        stations: snapshot.stations.iter().map(entry).collect(),
-        cursor: snapshot.cursor,
     }
 }

@@ -177,7 +177,11 @@ impl Client {
     }
 
     pub(crate) async fn next(&mut self) -> Value {
-        match self.message().await {
+        Self::frame(self.message().await)
+    }
+
+    pub(crate) fn frame(message: Message) -> Value {
+        match message {
             Message::Text(text) => serde_json::from_str(&text).unwrap(),
             Message::Binary(bytes) => rmp_serde::from_slice(&bytes).unwrap(),
             other => panic!("{other:?} where a frame should be"),

@@ -98,14 +98,91 @@ async fn private_stations_are_not_there() {
     hidden.public = false;
     network.appender.put_station(&hidden).await.unwrap();
     network.observe("HIDDEN", ago(60), 1.0).await;
+    network.appender.put_station(&station("SEEN", 1.0, 1.0)).await.unwrap();
     let api = Api::on(&network.config()).await;
     let mut client = api.connect().await;
-    client.send(json!({"type": "subscribe", "id": "a", "stations": ["HIDDEN"]})).await;
-    assert_eq!(client.next().await["stations"], json!([]));
+    client.send(json!({"type": "subscribe", "id": "a", "stations": ["HIDDEN", "NOBODY", "SEEN"]})).await;
+    let snapshot = client.next().await;
+    assert_eq!(snapshot["type"], "snapshot", "no error tells which are private");
+    assert_eq!(snapshot["stations"].as_array().unwrap().len(), 1);
+    assert_eq!(snapshot["stations"][0]["station"]["id"], "SEEN");
     network.observe("HIDDEN", ago(30), 1.0).await;
     client.quiet().await;
     api.problem("/api/v1/stations/HIDDEN", 404).await;
-    assert_eq!(api.json("/api/v1/stations").await["features"], json!([]));
+    assert_eq!(api.json("/api/v1/stations").await["features"].as_array().unwrap().len(), 1);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_station_made_private_is_removed_live_and_after_a_return() {
+    let network = Network::start().await;
+    let mut shy = station("SHY", 1.0, 1.0);
+    network.appender.put_station(&shy).await.unwrap();
+    let api = Api::on(&network.config()).await;
+    let mut client = api.connect().await;
+    client.send(subscribe("a")).await;
+    client.next_of("snapshot").await;
+    network.observe("SHY", ago(60), 1.0).await;
+    let cursor = client.next_of("observation").await["cursor"].clone();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    shy.public = false;
+    network.appender.put_station(&shy).await.unwrap();
+    let mut removed = client.next().await;
+    assert!(removed.as_object_mut().unwrap().remove("cursor").unwrap().is_string());
+    assert_eq!(removed, json!({"type": "station", "station": "SHY", "state": "removed"}));
+    network.observe("SHY", ago(30), 1.0).await;
+    client.quiet().await;
+
+    // An api that never saw it public can't tell that it was: the snapshot has what there is.
+    api.stop().await;
+    let api = Api::on(&network.config()).await;
+    let mut client = api.connect().await;
+    let mut back = subscribe("a");
+    back["cursor"] = cursor;
+    client.send(back).await;
+    assert_eq!(client.next().await["complete"], false);
+    assert_eq!(client.next().await["stations"], json!([]));
+    api.stop().await;
+}
+
+/// What Python's `websockets` takes.
+const USUAL_FRAME: usize = 1024 * 1024;
+
+#[tokio::test]
+async fn a_large_snapshot_comes_in_frames_that_clients_take() {
+    let mut network = Network::start().await;
+    let names: Vec<String> = (0..400).map(|n| format!("L{n:03}")).collect();
+    let batch: Vec<_> = names.iter().map(|name| received(name, ago(60), 1.0)).collect();
+    network.appender.append(&batch).await.unwrap();
+    let partitions: HashMap<_, _> =
+        names.iter().map(|name| (network.redis.keys().partition_of(&crate::harness::id(name)), name)).collect();
+    for name in partitions.values() {
+        network.work(name).await;
+    }
+    let api = Api::on(&network.config()).await;
+    for protocol in ["weatherglass.v1+json", "weatherglass.v1+msgpack"] {
+        let mut client = Client::open(api.address, Some(protocol), None).await;
+        client.send(subscribe("a")).await;
+        let (mut found, mut parts) = (Vec::new(), 0);
+        loop {
+            let message = client.message().await;
+            assert!(message.len() < USUAL_FRAME, "{} bytes", message.len());
+            let frame = Client::frame(message);
+            assert_eq!((&frame["type"], &frame["id"]), (&json!("snapshot"), &json!("a")));
+            for entry in frame["stations"].as_array().unwrap() {
+                assert!(entry["forecast"].is_object());
+                found.push(entry["station"]["id"].as_str().unwrap().to_owned());
+            }
+            parts += 1;
+            assert_ne!(frame.get("more").is_some(), frame.get("cursor").is_some());
+            if frame.get("more").is_none() {
+                break;
+            }
+            assert_eq!(frame["more"], true);
+        }
+        assert_eq!(found, names);
+        assert!(parts > 1);
+    }
     api.stop().await;
 }
 
@@ -231,7 +308,11 @@ async fn a_trimmed_past_is_told_to_be_incomplete() {
     let api = Api::on(&network.config()).await;
     let mut client = api.connect().await;
     client.send(subscribe("a")).await;
-    let cursor = client.next_of("snapshot").await["cursor"].clone();
+    client.next_of("snapshot").await;
+    // Of a running stream: whoever comes to an empty one has missed nothing that was before.
+    network.observe("T1", ago(3600), 0.0).await;
+    let cursor = client.next_of("observation").await["cursor"].clone();
+    tokio::time::sleep(Duration::from_millis(5)).await;
     for n in 0..300 {
         network.observe("T1", ago(3000 - n), n as f32 / 10.0).await;
     }

@@ -32,8 +32,12 @@ export interface paths {
          * Live updates over WebSocket
          * @description Subprotocols `weatherglass.v1+json` (text frames; also when none is asked for) and
          *     `weatherglass.v1+msgpack` (binary frames with the same names). A client sends `ClientFrame`, the
-         *     server `ServerFrame`. A subscription is answered by a snapshot, then updates. Every update has a
-         *     cursor: a client that comes back with its last one gets what it missed and then `recovered`.
+         *     server `ServerFrame`. A subscription is answered by a snapshot, then updates. A snapshot comes in
+         *     frames of about half a megabyte: all but the last say `more` and have no cursor, and together
+         *     they are everything there is to show. Stations that are private or unknown are left out of it
+         *     without a word; one that is made private while subscribed is told on the `station` channel, with
+         *     the state `removed`. Every update has a cursor: a client that comes back with its last one gets
+         *     what it missed and then `recovered`.
          *     A client that reads slowly gets the newest state of each station. Close codes: 1001 the server
          *     stops, 1002 not WebSocket, 1009 a client frame over 64 KiB, 4008 nothing read, or no ping
          *     answered, for a minute.
@@ -122,7 +126,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A station's recent observations */
+        /**
+         * A station's recent observations
+         * @description `source` comes with the newest only: what is kept of older ones is what they measured.
+         */
         get: operations["observations"];
         put?: never;
         post?: never;
@@ -372,7 +379,10 @@ export interface components {
              * @description W/m².
              */
             solar_radiation?: number;
-            /** @description Where the report came from. */
+            /**
+             * @description Where the report came from. Live, and of a station's newest observation in REST; older ones
+             *     don't carry it.
+             */
             source?: string;
             /** @description Who measured. */
             station: string;
@@ -463,7 +473,7 @@ export interface components {
         };
         /** @description The end of what a returning client had missed. */
         RecoveredFrame: {
-            /** @description False when something is no longer held: a snapshot follows. */
+            /** @description False when it can't all be told, as when something is no longer held: a snapshot follows. */
             complete: boolean;
             /** @description Of which subscription. */
             id: string;
@@ -498,15 +508,29 @@ export interface components {
             /** @description What is known of it. */
             station: components["schemas"]["Station"];
         };
-        /** @description The present state of what was subscribed. Updates that follow continue from it. */
+        /**
+         * @description The present state of what was subscribed: a station that it leaves out is not to be shown. A
+         *     large one comes in parts, frames of the same `id` one after another, of which all but the last
+         *     have `more`. Updates that follow the last continue from it.
+         */
         SnapshotFrame: {
-            /** @description Where a returning client goes on. */
-            cursor: string;
+            /**
+             * @description Where a returning client goes on; on the last part only, since who has less than all of them
+             *     has to begin again.
+             */
+            cursor?: string;
             /** @description Of which subscription. */
             id: string;
+            /** @description True when the next frame goes on with the same snapshot. */
+            more?: boolean;
             /** @description By station identifier. */
             stations: components["schemas"]["SnapshotEntry"][];
         };
+        /**
+         * @description What a station frame tells of its station.
+         * @enum {string}
+         */
+        Standing: "up" | "stale" | "down" | "silent" | "removed";
         /**
          * @description How recently a station has been heard.
          * @enum {string}
@@ -545,14 +569,14 @@ export interface components {
             /** @description IANA name, as `Europe/Budapest`. */
             timezone?: string;
         };
-        /** @description A station's state changed, or it was registered or described anew. */
+        /** @description A station's state changed, or it was registered, described anew or made private. */
         StationFrame: {
             /** @description Where a returning client goes on. */
             cursor: string;
-            /** @description All that is known of it. */
-            details: components["schemas"]["Station"];
-            /** @description How recently it has been heard. */
-            state: components["schemas"]["State"];
+            /** @description All that is known of it; absent when it was removed. */
+            details?: components["schemas"]["Station"];
+            /** @description How recently it has been heard, or that it is gone. */
+            state: components["schemas"]["Standing"];
             /** @description Which. */
             station: string;
         };

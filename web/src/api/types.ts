@@ -31,5 +31,6 @@ export type Subscription = Omit<Schemas["SubscribeFrame"], "cursor">;
 
 export type ServerFrame = Schemas["ServerFrame"];
 export type SnapshotEntry = Schemas["SnapshotEntry"];
+export type SnapshotFrame = Extract<ServerFrame, { type: "snapshot" }>;
 /** What happened to one station. */
 export type UpdateFrame = Extract<ServerFrame, { type: "observation" | "forecast" | "station" }>;

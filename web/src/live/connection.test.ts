@@ -90,6 +90,34 @@ describe("LiveConnection", () => {
     expect(cursors).toEqual([["a", "11"], ["b", undefined]]);
   });
 
+  it("takes no part of a snapshot for a place to go on from", () => {
+    connection.subscribe({ id: "a", all: true, channels: ["observation"] });
+    const part = { type: "snapshot", id: "a", stations: [], more: true };
+    newest().open();
+    newest().say(part);
+    newest().onclose?.();
+    vi.advanceTimersByTime(500);
+    newest().open();
+    expect(newest().subscriptions()).toEqual([
+      { type: "subscribe", id: "a", all: true, channels: ["observation"] },
+    ]);
+    newest().say(part);
+    newest().say({ type: "snapshot", id: "a", stations: [], cursor: "10" });
+    expect(frames).toEqual([{ type: "snapshot", id: "a", stations: [], cursor: "10" }]);
+  });
+
+  it("asks for a snapshot again when it goes away before what could not be recovered", () => {
+    connection.subscribe({ id: "a", all: true, channels: ["observation"] });
+    newest().open();
+    newest().say({ type: "snapshot", id: "a", stations: [], cursor: "10" });
+    newest().say({ type: "recovered", id: "a", complete: false });
+    newest().say({ type: "observation", station: "X", time: "t", cursor: "11" });
+    newest().onclose?.();
+    vi.advanceTimersByTime(500);
+    newest().open();
+    expect(newest().subscriptions()[0]?.cursor).toBeUndefined();
+  });
+
   it("forgets what was unsubscribed", () => {
     connection.subscribe({ id: "a", all: true, channels: ["observation"] });
     newest().open();

@@ -1,5 +1,6 @@
 import type { ClientFrame, ServerFrame, Subscription } from "../api/types";
 import { backoffDelay } from "./backoff";
+import { SnapshotParts } from "./parts";
 
 export type ConnectionState = "connecting" | "live" | "reconnecting" | "offline";
 
@@ -28,6 +29,7 @@ interface Held {
 export class LiveConnection {
   private socket: WebSocket | null = null;
   private readonly held = new Map<string, Held>();
+  private readonly parts = new SnapshotParts();
   private failures = 0;
   private everLive = false;
   private stopped = true;
@@ -106,7 +108,8 @@ export class LiveConnection {
     this.failures = 0;
     this.everLive = true;
     this.events.onState("live");
-    const frame = parseFrame(data);
+    const said = parseFrame(data);
+    const frame = said && this.parts.join(said);
     if (!frame) return;
     this.remember(frame);
     if (frame.type !== "pong") this.events.onFrame(frame);
@@ -114,7 +117,8 @@ export class LiveConnection {
 
   private remember(frame: ServerFrame): void {
     const cursor = "cursor" in frame ? frame.cursor : undefined;
-    if (frame.type === "snapshot") {
+    if (frame.type === "snapshot" || (frame.type === "recovered" && !frame.complete)) {
+      // What could not be recovered leaves no place to go on from until its snapshot is here.
       const held = this.held.get(frame.id);
       if (held) held.cursor = cursor;
     } else if (cursor !== undefined) {
@@ -145,6 +149,7 @@ export class LiveConnection {
     clearInterval(this.pingTimer);
     clearTimeout(this.answerTimer);
     this.answerTimer = undefined;
+    this.parts.clear();
     const socket = this.socket;
     this.socket = null;
     if (socket) {

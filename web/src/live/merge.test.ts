@@ -5,7 +5,7 @@ import {
   observation as sampleObservation,
   station as sampleStation,
 } from "../api/sample";
-import type { Forecast, Observation, ServerFrame, Station } from "../api/types";
+import type { Forecast, Observation, ServerFrame, SnapshotFrame, Station } from "../api/types";
 import {
   applyFrames,
   applyStations,
@@ -87,11 +87,14 @@ describe("mergeHistory", () => {
 });
 
 describe("mergeForecast", () => {
-  it("never goes back in reference time, revision or issue", () => {
-    const held = forecast(5, { revision: 1 });
-    expect(mergeForecast(held, forecast(4, { revision: 9 }))).toBe(held);
-    expect(mergeForecast(held, forecast(5, { revision: 0, issue_time: at(9) }))).toBe(held);
-    const reissued = forecast(5, { revision: 2 });
+  it("never goes back in reference time, cause or issue", () => {
+    const held = forecast(5, { cause: "1000-9" });
+    expect(mergeForecast(held, forecast(4, { cause: "2000-0" }))).toBe(held);
+    expect(mergeForecast(held, forecast(5, { cause: "999-0", issue_time: at(9) }))).toBe(held);
+    expect(mergeForecast(held, forecast(5, { cause: "?", issue_time: at(9) }))).toBe(held);
+    expect(mergeForecast(held, forecast(5, { cause: "1000-9", issue_time: at(4) }))).toBe(held);
+    // By a worker whose clock is behind.
+    const reissued = forecast(5, { cause: "1000-10", issue_time: at(1) });
     expect(mergeForecast(held, reissued)).toBe(reissued);
     const next = forecast(6);
     expect(mergeForecast(held, next)).toBe(next);
@@ -100,7 +103,7 @@ describe("mergeForecast", () => {
 });
 
 describe("applyFrames", () => {
-  const snapshot: ServerFrame = {
+  const snapshot: SnapshotFrame = {
     type: "snapshot",
     id: "a",
     stations: [
@@ -143,6 +146,20 @@ describe("applyFrames", () => {
       about(sampleStation("X1", { name: "Uno", state: "down" })),
     ]);
     expect(network.get("X1")).toMatchObject({ state: "down", station: { name: "Uno" } });
+  });
+  it("drops a station that was removed, and shows it again when it is back", () => {
+    const held = applyFrames(empty, [snapshot]);
+    const removed: ServerFrame = { type: "station", station: "X1", state: "removed", cursor };
+    expect([...applyFrames(held, [removed]).keys()]).toEqual(["X2"]);
+    expect(applyFrames(empty, [removed])).toBe(empty);
+    expect(applyFrames(held, [removed, about(sampleStation("X1"))]).has("X1")).toBe(true);
+  });
+  it("drops what a snapshot leaves out of what it is about", () => {
+    const others = ["X1", "X2", "X3"].map((id) => sampleStation(id));
+    const held = changeRecord(applyStations(empty, others), "X4", (record) => record);
+    const covers = (subscription: string, station: string) => subscription === "a" && station !== "X3";
+    expect([...applyFrames(held, [{ ...snapshot, stations: [] }], covers).keys()]).toEqual(["X3", "X4"]);
+    expect(applyFrames(held, [{ ...snapshot, id: "b", stations: [] }], covers)).toBe(held);
   });
   it("gathers history only where it was opened", () => {
     const closed = applyFrames(empty, [frame(observation(1))]);

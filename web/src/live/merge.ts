@@ -3,6 +3,7 @@ import type {
   Observation,
   ServerFrame,
   SnapshotEntry,
+  SnapshotFrame,
   Station,
   StationState,
   UpdateFrame,
@@ -78,13 +79,27 @@ export function mergeHistory(
   return capHistory(ordered.map(([, observation]) => observation));
 }
 
-/** An older forecast never replaces a newer one: reference time, then revision, then issue. */
+/** "ms-seq", to be compared as numbers; anything else is before all. */
+function streamId(text: string): [ms: number, sequence: number] {
+  const [, milliseconds, sequence] = /^(\d+)-(\d+)$/.exec(text) ?? [];
+  return [Number(milliseconds ?? -1), Number(sequence ?? -1)];
+}
+
+function compareCauses(a: string, b: string): number {
+  const [first, second] = [streamId(a), streamId(b)];
+  return first[0] - second[0] || first[1] - second[1];
+}
+
+/**
+ * An older forecast never replaces a newer one: reference time, then the entry that caused it, and
+ * the issue, which is by the clock of some worker, last. The same order as the API's.
+ */
 export function mergeForecast(held: Forecast | null, next: Forecast | null): Forecast | null {
   if (!next) return held;
   if (!held) return next;
   const order =
     ms(next.reference_time) - ms(held.reference_time) ||
-    next.revision - held.revision ||
+    compareCauses(next.cause, held.cause) ||
     ms(next.issue_time) - ms(held.issue_time);
   return order >= 0 ? next : held;
 }
@@ -112,7 +127,7 @@ function applyUpdate(record: StationRecord, update: UpdateFrame): StationRecord 
       return forecast === record.forecast ? record : { ...record, forecast };
     }
     case "station":
-      return withStation(record, update.details);
+      return update.details ? withStation(record, update.details) : record;
   }
 }
 
@@ -125,8 +140,24 @@ function isUpdate(frame: ServerFrame): frame is UpdateFrame {
   return frame.type === "observation" || frame.type === "forecast" || frame.type === "station";
 }
 
+/** Stations that were described before and are not in the snapshot of a subscription about them. */
+function missing(network: Network, frame: SnapshotFrame, covers: Covers): string[] {
+  const listed = new Set(frame.stations.map((entry) => entry.station.id));
+  return [...network.values()]
+    .filter((record) => record.state !== undefined)
+    .map((record) => record.station.id)
+    .filter((id) => !listed.has(id) && covers(frame.id, id));
+}
+
+/** Whether a subscription is about a station. */
+export type Covers = (subscription: string, station: string) => boolean;
+
 /** All frames of one animation frame at once, so a busy network costs one copy of the map. */
-export function applyFrames(network: Network, frames: readonly ServerFrame[]): Network {
+export function applyFrames(
+  network: Network,
+  frames: readonly ServerFrame[],
+  covers: Covers = () => false,
+): Network {
   const next = new Map(network);
   let changed = false;
   const put = (id: string, change: (record: StationRecord) => StationRecord) => {
@@ -136,13 +167,18 @@ export function applyFrames(network: Network, frames: readonly ServerFrame[]): N
     next.set(id, record);
     changed = true;
   };
+  const drop = (id: string) => {
+    changed = next.delete(id) || changed;
+  };
   for (const frame of frames) {
     if (frame.type === "snapshot") {
+      missing(next, frame, covers).forEach(drop);
       for (const entry of frame.stations) {
         put(entry.station.id, (record) => applySnapshotEntry(record, entry));
       }
     }
-    if (isUpdate(frame)) put(frame.station, (record) => applyUpdate(record, frame));
+    if (frame.type === "station" && frame.state === "removed") drop(frame.station);
+    else if (isUpdate(frame)) put(frame.station, (record) => applyUpdate(record, frame));
   }
   return changed ? next : network;
 }

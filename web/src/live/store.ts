@@ -40,14 +40,20 @@ export const useLiveStore = defineStore("live", () => {
 
   /** Subscriptions that had their first snapshot. */
   const begun = new Set<string>();
+  const subscriptions = new Map<string, Subscription>();
   let queue: ServerFrame[] = [];
   let scheduled = false;
+
+  function covers(id: string, station: string): boolean {
+    const subscription = subscriptions.get(id);
+    return subscription?.all === true || subscription?.stations?.includes(station) === true;
+  }
 
   function flush(): void {
     scheduled = false;
     const frames = queue;
     queue = [];
-    network.value = applyFrames(network.value, frames);
+    network.value = applyFrames(network.value, frames, covers);
     const observed = observedIn(frames);
     if (observed.length > 0) pulses.value = observed;
   }
@@ -74,7 +80,9 @@ export const useLiveStore = defineStore("live", () => {
   /** Returns the way to let go of it again. */
   function subscribe(subscription: Subscription): () => void {
     client.subscribe(subscription);
+    subscriptions.set(subscription.id, subscription);
     return () => {
+      subscriptions.delete(subscription.id);
       client.unsubscribe(subscription.id);
       begun.delete(subscription.id);
     };
@@ -116,6 +124,8 @@ function reads(network: ShallowRef<Network>) {
   }
 
   function closeHistory(id: string): void {
+    // Of a station that is gone nothing may come back with it.
+    if (!network.value.has(id)) return;
     network.value = changeRecord(network.value, id, (r) => ({ ...r, history: null }));
   }
 

@@ -74,12 +74,20 @@ function follow(store: Store, station: string, { phase, historyFailure }: Readin
     () => store.gaps,
     () => void load(),
   );
+  // Removed while it is shown: whoever asks for it now is told that there is no such station.
+  const unwatchRemoval = watch(
+    () => store.network.has(station),
+    (there) => {
+      if (!there) void load();
+    },
+  );
   void load();
   return () => {
     gone.abort();
     clearTimeout(timer);
     release();
     unwatch();
+    unwatchRemoval();
     store.closeHistory(station);
   };
 }
