@@ -137,15 +137,15 @@ impl Prediction {
     /// Makes quantities agree that bound each other: level by level, no gust below the mean wind and
     /// no dew point above the temperature. Quantiles stay in order, since both sides are.
     pub fn reconcile(&mut self) {
-        use Quantity::{DewPoint, Temperature, WindGust, WindSpeed};
-        let bounds: [(Quantity, Quantity, fn(f32, f32) -> f32); 2] =
-            [(WindGust, WindSpeed, f32::max), (DewPoint, Temperature, f32::min)];
-        for (bounded, bound, choose) in bounds {
-            let Some(bound) = self.get(bound).cloned() else { continue };
-            let Some(bounded) = self.distributions[bounded as usize].as_mut() else { continue };
-            for (value, bound) in bounded.0.iter_mut().flatten().zip(bound.0.iter().flatten()) {
-                *value = choose(*value, *bound);
-            }
+        self.bound(Quantity::WindGust, Quantity::WindSpeed, f32::max);
+        self.bound(Quantity::DewPoint, Quantity::Temperature, f32::min);
+    }
+
+    fn bound(&mut self, bounded: Quantity, bound: Quantity, choose: fn(f32, f32) -> f32) {
+        let Some(bound) = self.get(bound).cloned() else { return };
+        let Some(bounded) = self.distributions[bounded as usize].as_mut() else { return };
+        for (value, bound) in bounded.0.iter_mut().flatten().zip(bound.0.iter().flatten()) {
+            *value = choose(*value, *bound);
         }
     }
 
