@@ -1,5 +1,6 @@
 //! Logs and metrics of a process, and the small server that shows them.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -39,7 +40,8 @@ pub(crate) fn start_logging(options: &Options, quiet: bool) -> anyhow::Result<()
     let default = if quiet { "warn" } else { "info" };
     let filter = EnvFilter::try_new(options.log.as_deref().unwrap_or(default))
         .context("WEATHERGLASS_LOG is not a filter such as info or info,worker=debug")?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     match options.log_format {
         Format::Text => logs.with_target(false).init(),
         Format::Json => logs.json().flatten_event(true).init(),
