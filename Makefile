@@ -38,7 +38,7 @@ web/dist/index.html: $(WEB_SOURCES)
 	@touch $@
 
 build: ## the weatherglass binary
-	@echo "== weatherglass (the first time compiles every dependency: about ten minutes on two cores)"
+	@echo "== weatherglass (the first time compiles every dependency: about a quarter of an hour on two cores)"
 	@cargo build --release -p weatherglass
 
 test: setup-browser ## everything: formatting, lints, unit, end-to-end, web and browser tests

@@ -9,8 +9,8 @@ use anyhow::{Context, bail};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use indicatif::{ProgressBar, ProgressStyle};
-use streams::RedisConfig;
 use streams::server::RedisServer;
+use streams::{Redis, RedisConfig};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -76,6 +76,14 @@ pub(crate) async fn run(args: Args, redis_named: bool) -> anyhow::Result<()> {
     let mut redis = args.redis.clone();
     let server = if redis_named {
         step(&format!("using Redis at {}", redis.address()));
+        // Asked here, where the fix is known, before three services ask and fail one by one.
+        Redis::connect(&redis).await.with_context(|| {
+            format!(
+                "can't use Redis at {}: start it, or put REDIS_HOST, REDIS_PORT and its credentials right, or leave \
+                 them out and the demo starts a redis-server of its own",
+                redis.address()
+            )
+        })?;
         None
     } else {
         let (port, data) = (args.own_redis_port, args.data.clone());

@@ -7,9 +7,10 @@ mod stack;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use serde_json::{Value, json};
+use streams::server::RedisServer;
+
 use stack::{eventually, free_port, repository};
 use weather::Time;
 
@@ -123,6 +124,13 @@ fn what_is_in_the_way_is_one_line_with_the_fix() {
     let mut absent = demo(data.path(), free_port(), free_port(), free_port());
     absent.env("REDIS_PORT", free_port().to_string());
     let said = fails(absent);
-    assert!(said.contains("can't use Redis"), "{said}");
-    std::thread::sleep(Duration::from_millis(10));
+    assert!(said.contains("can't use Redis") && said.contains("leave them out"), "{said}");
+    let mut guarded = RedisServer::temporary().unwrap();
+    let set = ["-p", &guarded.port().to_string(), "CONFIG", "SET", "requirepass", "secret"].map(str::to_owned);
+    assert!(Command::new("redis-cli").args(set).output().unwrap().status.success());
+    let mut refused = demo(data.path(), free_port(), free_port(), free_port());
+    refused.env("REDIS_PORT", guarded.port().to_string());
+    let said = fails(refused);
+    assert!(said.contains("can't use Redis") && said.contains("credentials"), "{said}");
+    guarded.kill();
 }

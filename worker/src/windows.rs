@@ -157,14 +157,12 @@ impl Windows {
     /// Keeps to the limit by forgetting what has not been used for longest.
     pub(crate) fn shrink(&mut self) {
         let samples: usize = self.stations.values().map(|r| r.window.samples().len()).sum();
-        if samples > MOST_SAMPLES && self.stations.len() > 1 {
-            // Stations that report every minute weigh as much as sixty hourly ones.
-            self.most = self.most.min(self.stations.len() / 2).max(1);
-        }
-        if self.stations.len() > self.most {
+        // Stations that report every minute weigh as much as sixty hourly ones.
+        let most = if samples > MOST_SAMPLES { self.most.min(self.stations.len() / 2).max(1) } else { self.most };
+        if self.stations.len() > most {
             let mut used: Vec<u64> = self.stations.values().map(|r| r.last_used).collect();
             // A tenth more than needed, so that not every batch has to search.
-            let excess = (self.stations.len() - self.most + self.most / 10).min(used.len() - 1);
+            let excess = (self.stations.len() - most + most / 10).min(used.len() - 1);
             let bound = *used.select_nth_unstable(excess).1;
             self.stations.retain(|_, r| r.last_used >= bound);
         }
