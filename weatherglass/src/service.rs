@@ -133,8 +133,9 @@ pub(crate) fn stop_on_signal() -> anyhow::Result<CancellationToken> {
                 std::process::exit(130);
             }
             asked = true;
-            info!("stopping; once more to stop at once");
+            // First: where standard error is gone, the line below would end this task.
             shutdown.cancel();
+            info!("stopping; once more to stop at once");
         }
     });
     Ok(token)
