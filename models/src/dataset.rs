@@ -1,8 +1,9 @@
 //! Networks of stations in memory, split into what is trained on and what is judged by.
 //!
-//! Every fifth station (by a hash of its identifier) is held out, and so is the last fifth of each
-//! network's period: a model is judged on stations it never saw in a time after its training.
-//! Neither alone would do, because neighbouring stations report the same weather.
+//! A [`Split`] at a moment holds out every fifth station (by a hash of its identifier) and, of every
+//! network alike, all that was observed after that moment: a model is judged on stations it never
+//! saw, in a period later than anything it was trained on. Neither alone would do, because
+//! neighbouring stations report the same weather.
 
 use std::collections::HashMap;
 use std::fs;
@@ -18,8 +19,6 @@ use crate::features::PAST;
 
 /// One in so many stations is held out.
 const HELD_OUT: u8 = 5;
-/// The share of a network's period that is trained on.
-const TRAINED: f64 = 0.8;
 /// How much of the past and of the future a case needs, s.
 const BEHIND: i64 = PAST as i64 * HOUR;
 const AHEAD: i64 = LEADS as i64 * HOUR + HOUR / 2;
@@ -28,6 +27,18 @@ const AHEAD: i64 = LEADS as i64 * HOUR + HOUR / 2;
 const REGULAR: f64 = 0.5;
 /// A gauge that never says zero is silent when it is dry.
 const SOME_DRY: f64 = 0.05;
+
+/// What is trained on and what is judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Split {
+    /// Trained on what most stations reported before this moment; judged by the other stations, and
+    /// by networks that nothing was trained on, after it.
+    At(Time),
+    /// Trained on everything: for a version that will serve. Nothing is left to judge it by.
+    TrainAll,
+    /// Judged by everything: right only for data that was not trained on.
+    JudgeAll,
+}
 
 /// A station and all it reported.
 pub(crate) struct Series {
@@ -40,6 +51,10 @@ pub(crate) struct Series {
 }
 
 impl Series {
+    fn new(station: Station) -> Self {
+        Self { station, samples: Vec::new(), irregular: VariableSet::EMPTY, held_out: false }
+    }
+
     /// The observations that a forecast at `reference` may see.
     pub(crate) fn past(&self, reference: Time) -> &[Sample] {
         let from = self.samples.partition_point(|s| s.time <= reference - (BEHIND + HOUR));
@@ -93,7 +108,7 @@ pub(crate) fn held_out(id: &StationId) -> bool {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Want {
     All,
-    HeldOut,
+    Judged,
 }
 
 /// Reads every `NAME.parquet` or `NAME.csv` that has a `NAME_stations.csv` beside it, below a
@@ -101,7 +116,7 @@ pub(crate) enum Want {
 ///
 /// # Errors
 /// When there is no such file, or one can't be read.
-pub(crate) fn read(data: &Path, want: Want, mut told: impl FnMut(&str)) -> anyhow::Result<Vec<Network>> {
+pub(crate) fn read(data: &Path, split: Split, want: Want, mut told: impl FnMut(&str)) -> anyhow::Result<Vec<Network>> {
     let mut networks: Vec<(String, HashMap<StationId, Series>, Vec<String>)> = Vec::new();
     for (name, observations, stations) in tables(data)? {
         told(&name);
@@ -123,7 +138,12 @@ pub(crate) fn read(data: &Path, want: Want, mut told: impl FnMut(&str)) -> anyho
             None => networks.push((name, series, vec![report])),
         }
     }
-    Ok(networks.into_iter().filter_map(|(name, series, reports)| assemble(name, series, reports, want)).collect())
+    let assembled = networks.into_iter().filter_map(|(name, series, reports)| assemble(name, series, reports, split));
+    let mut networks: Vec<Network> = assembled.collect();
+    if want == Want::Judged {
+        networks.iter_mut().for_each(|network| network.series.retain(|s| s.held_out));
+    }
+    Ok(networks)
 }
 
 fn tables(data: &Path) -> anyhow::Result<Vec<(String, PathBuf, PathBuf)>> {
@@ -147,29 +167,20 @@ fn tables(data: &Path) -> anyhow::Result<Vec<(String, PathBuf, PathBuf)>> {
 fn read_table(observations: &Path, stations: &Path) -> anyhow::Result<(HashMap<StationId, Series>, String)> {
     let mut series: HashMap<StationId, Series> = read_stations(stations)?
         .into_iter()
-        .map(|station| {
-            let held_out = held_out(&station.id);
-            let id = station.id.clone();
-            (id, Series { station, samples: Vec::new(), irregular: VariableSet::EMPTY, held_out })
-        })
+        .map(|station| (station.id.clone(), Series::new(station)))
         .collect();
     let mut file = read_observations(observations, Filter::default())?;
     for observation in file.by_ref() {
         let observation = observation?;
         let flags = quality::check(&observation.values);
         let id = observation.station;
-        let entry = series.entry(id.clone()).or_insert_with(|| Series {
-            held_out: held_out(&id),
-            station: Station::unregistered(id),
-            samples: Vec::new(),
-            irregular: VariableSet::EMPTY,
-        });
+        let entry = series.entry(id.clone()).or_insert_with(|| Series::new(Station::unregistered(id)));
         entry.samples.push(Sample { time: observation.time, values: observation.values, flags, revision: 0 });
     }
     Ok((series, format!("{}: {}", observations.display(), file.report())))
 }
 
-fn assemble(name: String, series: HashMap<StationId, Series>, reports: Vec<String>, want: Want) -> Option<Network> {
+fn assemble(name: String, series: HashMap<StationId, Series>, reports: Vec<String>, split: Split) -> Option<Network> {
     let mut series: Vec<Series> = series.into_values().filter(|s| !s.samples.is_empty()).collect();
     // A map's order differs from run to run; training must not.
     series.sort_by(|a, b| a.station.id.cmp(&b.station.id));
@@ -181,10 +192,14 @@ fn assemble(name: String, series: HashMap<StationId, Series>, reports: Vec<Strin
     }
     let from = series.iter().filter_map(|s| s.samples.first()).map(|s| s.time).min()?;
     let to = series.iter().filter_map(|s| s.samples.last()).map(|s| s.time).max()?;
-    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // seconds of some years
-    let cut = from + ((to - from) as f64 * TRAINED) as i64;
-    if want == Want::HeldOut {
-        series.retain(|s| s.held_out);
+    let cut = match split {
+        Split::At(cut) => cut.clamp(from, to),
+        Split::TrainAll => to,
+        Split::JudgeAll => from,
+    };
+    for station in &mut series {
+        // A network that only begins after the cut was never trained on: all of it can judge.
+        station.held_out = cut == from || (split != Split::TrainAll && held_out(&station.station.id));
     }
     Some(Network { name, series, from, cut, to, reports })
 }
@@ -254,12 +269,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), "early", 1);
         write(folder.path(), "late", 11);
-        let networks = read(folder.path(), Want::All, |_| ()).unwrap();
+        let cut = Time::parse("2024-01-25T00:00:00Z").unwrap();
+        let networks = read(folder.path(), Split::At(cut), Want::All, |_| ()).unwrap();
         let [network] = networks.as_slice() else { panic!("{} networks", networks.len()) };
         assert_eq!(network.name, "early+late");
         let series = &network.series[0];
         assert_eq!(series.samples.len(), 30 * 24, "the ten common days count once");
-        assert_eq!((network.cut - network.from) * 5, (network.to - network.from) * 4);
+        assert_eq!(network.cut, cut);
         for (from, to) in [(network.from, network.cut), (network.cut, network.to)] {
             let range = series.references(from, to);
             assert!(!range.is_empty());
@@ -271,6 +287,21 @@ mod tests {
                 assert!(series.future(reference).iter().all(|s| s.time > reference && s.time < to));
             }
         }
+    }
+
+    #[test]
+    fn nothing_that_judges_was_trained_on() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "first", 1);
+        let read = |split| read(folder.path(), split, Want::All, |_| ()).unwrap().remove(0);
+        let at = |text: &str| Split::At(Time::parse(text).unwrap());
+        let before = read(at("2023-06-01T00:00:00Z"));
+        assert!(before.cut == before.from && before.judging().count() == 1, "a network that began later judges whole");
+        let after = read(at("2025-06-01T00:00:00Z"));
+        assert!(after.cut == after.to && after.judging().count() == 1, "A is held out by its id");
+        assert_eq!(read(Split::TrainAll).training().count(), 1);
+        let all = read(Split::JudgeAll);
+        assert!(all.cut == all.from && all.judging().count() == 1);
     }
 
     #[test]

@@ -4,21 +4,22 @@
 //! are judged by the same cases. Scores are averaged within a station first, then over stations.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use weather::{LEADS, Observation, Prediction, QUANTILES, Quantity, Sample, VariableSet, Window, derived};
+use weather::{LEADS, Observation, Prediction, QUANTILES, Quantity, Sample, Time, VariableSet, Window, derived};
 
 use crate::backend::BackendKind;
 use crate::baselines::{diurnal, persistence};
-use crate::dataset::{self, Network, Series, Want};
+use crate::dataset::{self, Network, Series, Split, Want};
 use crate::decode::WET;
 use crate::features::Past;
 use crate::forecaster::{Forecaster, Input};
 use crate::grid::{Channel, Grid};
 use crate::losses::SHARES;
-use crate::version::ScoreLine;
+use crate::version::{self, ScoreLine};
 
 /// Reference times per station, as a rule; the seed below chooses them, the same for every version.
 pub const PER_STATION: usize = 200;
@@ -139,14 +140,8 @@ pub struct EvaluateOptions {
 /// When the data or the version can't be read, or nothing in the data can be judged.
 pub fn evaluate(options: &EvaluateOptions) -> anyhow::Result<Evaluation> {
     let mut forecaster = Forecaster::load(&options.version, options.backend)?;
-    let want = if options.everything { Want::All } else { Want::HeldOut };
-    let mut networks = dataset::read(&options.data, want, |_| ())?;
-    if options.everything {
-        for network in &mut networks {
-            network.cut = network.from;
-            network.series.iter_mut().for_each(|series| series.held_out = true);
-        }
-    }
+    let split = if options.everything { Split::JudgeAll } else { Split::At(cut(&options.version)?) };
+    let networks = dataset::read(&options.data, split, Want::Judged, |_| ())?;
     let evaluation = self::networks(&networks, &mut forecaster, options.cases);
     anyhow::ensure!(
         !evaluation.lines.is_empty(),
@@ -154,6 +149,14 @@ pub fn evaluate(options: &EvaluateOptions) -> anyhow::Result<Evaluation> {
         options.data.display()
     );
     Ok(evaluation)
+}
+
+/// The moment that a version's training ended at.
+fn cut(version: &Path) -> anyhow::Result<Time> {
+    let text = version::read_manifest(version)?.training.cut.with_context(|| {
+        format!("{}: trained on everything, so only data that it never saw can judge it: --all", version.display())
+    })?;
+    Time::parse(&text).with_context(|| format!("{}: training.cut is {text}", version.display()))
 }
 
 /// Scores the forecaster on the held-out stations of each network after its cut.

@@ -145,7 +145,10 @@ pub(crate) struct Training {
     pub(crate) parameters: u64,
     pub(crate) learning_rate: f64,
     pub(crate) final_loss: f64,
-    pub(crate) held_out: String,
+    /// Nothing later was trained on, and of every five stations one not at all (by SHA-256 of its
+    /// id). Absent where everything was trained on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cut: Option<String>,
 }
 
 /// One network of stations that was trained on.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use models::{BackendKind, Budget, EvaluateOptions, Forecaster, TrainOptions, evaluate, train, versions};
+use weather::Time;
 
 /// Twenty stations of forty days with a diurnal cycle.
 fn write_network(folder: &Path) {
@@ -35,6 +36,7 @@ fn options(data: &Path, out: &Path, version: &str) -> TrainOptions {
         name: "weatherglass".into(),
         version: version.into(),
         description: "a test".into(),
+        cut: Some(Time::parse("2024-02-01T00:00:00Z").unwrap()),
         seed: 7,
         budget: Budget::Steps(6),
         batch: 16,

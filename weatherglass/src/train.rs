@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use anyhow::Context;
 use models::{Budget, TrainOptions};
 
 /// Train a new version of the forecaster.
@@ -32,6 +33,10 @@ pub(crate) struct TrainArgs {
     /// Train for exactly so many steps: the same data, seed and steps give the same weights.
     #[arg(long)]
     steps: Option<u64>,
+    /// Train only on what most stations reported before this moment (RFC 3339), so that the others
+    /// can judge the version after it; on everything when absent.
+    #[arg(long, value_name = "TIME")]
+    cut: Option<String>,
     /// Everything random follows from it.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -60,6 +65,7 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
         name: args.name,
         version: args.version,
         description: args.description,
+        cut: args.cut.as_deref().map(cut).transpose()?,
         seed: args.seed,
         budget: args.steps.map_or_else(|| Budget::Time(Duration::from_secs_f64(args.minutes * 60.0)), Budget::Steps),
         batch: args.batch,
@@ -70,6 +76,10 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
     let folder = models::train(&options, &stop)?;
     println!("{}", folder.display());
     Ok(())
+}
+
+fn cut(text: &str) -> anyhow::Result<weather::Time> {
+    weather::Time::parse(text).with_context(|| format!("--cut is {text}: give a time like 2024-03-01T00:00:00Z"))
 }
 
 /// The first Ctrl-C ends the training; a second one, while the version is written, the process.
