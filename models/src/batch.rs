@@ -2,7 +2,7 @@
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use weather::{LEADS, Time, VariableSet};
+use weather::{LEADS, Station, Time, VariableSet};
 
 use crate::dataset::{Network, Series};
 use crate::decode::WET;
@@ -39,20 +39,41 @@ pub(crate) struct Source<'a> {
     /// Running sum of the stations' chances.
     chances: Vec<f64>,
     size: usize,
+    weather: Weather,
+}
+
+/// Whether examples are made harder than they were.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Weather {
+    /// Sensors, hours and places are hidden, and values rounded, at random.
+    Varied,
+    AsItWas,
+}
+
+/// When the last `share` of a network's training period begins.
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // seconds of some years
+fn validation(network: &Network, share: f64) -> Time {
+    network.cut - ((network.cut - network.from) as f64 * share) as i64
 }
 
 impl<'a> Source<'a> {
-    /// Training stations, windows wholly before each network's cut.
-    pub(crate) fn new(networks: &'a [Network], size: usize) -> Self {
-        Self::between(networks, size, |network| (network.from, network.cut))
+    /// Training stations, windows wholly before the part of each network's period that validates.
+    pub(crate) fn learnt(networks: &'a [Network], validated: f64, size: usize) -> Self {
+        Self::between(networks, size, Weather::Varied, |network| (network.from, validation(network, validated)))
     }
 
-    /// Training stations, windows wholly after each network's cut.
-    pub(crate) fn later(networks: &'a [Network], size: usize) -> Self {
-        Self::between(networks, size, |network| (network.cut, network.to))
+    /// Training stations, windows wholly in the last part of each network's training period, as they
+    /// are.
+    pub(crate) fn validated(networks: &'a [Network], validated: f64, size: usize) -> Self {
+        Self::between(networks, size, Weather::AsItWas, |network| (validation(network, validated), network.cut))
     }
 
-    fn between(networks: &'a [Network], size: usize, bounds: impl Fn(&Network) -> (Time, Time)) -> Self {
+    fn between(
+        networks: &'a [Network],
+        size: usize,
+        weather: Weather,
+        bounds: impl Fn(&Network) -> (Time, Time),
+    ) -> Self {
         let (mut stations, mut chances, mut sum) = (Vec::new(), Vec::new(), 0.0);
         for network in networks {
             let (from, to) = bounds(network);
@@ -66,7 +87,7 @@ impl<'a> Source<'a> {
                 chances.push(sum);
             }
         }
-        Self { stations, chances, size }
+        Self { stations, chances, size, weather }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -87,7 +108,14 @@ impl<'a> Source<'a> {
             let chosen = self.chances.partition_point(|sum| *sum < rng.random::<f64>() * total);
             let (series, range) = &self.stations[chosen.min(self.stations.len() - 1)];
             let reference = series.samples[rng.random_range(range.clone())].time;
-            example(series, reference, &mut rng, encoder, leads, targets);
+            let rows = Rows { encoder, leads, targets };
+            match self.weather {
+                Weather::Varied => varied(series, reference, &mut rng, rows),
+                Weather::AsItWas => {
+                    let past = Past::new(series.past(reference), reference, &series.station, VariableSet::EMPTY);
+                    finish(&past, series, reference, &[], &series.station, rows);
+                }
+            }
         }
         level(&mut batch.targets);
         batch
@@ -101,14 +129,14 @@ fn hours(series: &Series) -> f64 {
     (series.samples.len() as f64).min(span as f64 / 3600.0)
 }
 
-fn example(
-    series: &Series,
-    reference: Time,
-    rng: &mut StdRng,
-    encoder: &mut [f32],
-    leads: &mut [f32],
-    targets: &mut [f32],
-) {
+/// Where an example goes.
+struct Rows<'a> {
+    encoder: &'a mut [f32],
+    leads: &'a mut [f32],
+    targets: &'a mut [f32],
+}
+
+fn varied(series: &Series, reference: Time, rng: &mut StdRng, rows: Rows<'_>) {
     let mut station = series.station.clone();
     if rng.random_bool(0.08) {
         (station.latitude, station.longitude) = (None, None);
@@ -125,13 +153,30 @@ fn example(
     let begun = if rng.random_bool(0.12) { rng.random_range(0..newest.max(1)) } else { 0 };
     let begun = if rng.random_bool(0.02) { newest } else { begun };
     let mut past = Past::new(&samples[begun..], reference, &station, hidden(rng));
+    let rounded = rounded(rng);
+    rounded.iter().for_each(|channel| past.grid.round(*channel));
     if rng.random_bool(0.3) {
         hide_hours(&mut past.grid, rng);
-        past.anchor();
     }
-    past.fill(&station, encoder, leads);
-    let future = Grid::<LEADS>::lay(series.future(reference), reference, 1, past.level, series.irregular);
-    fill_targets(&past, &future, targets);
+    past.anchor();
+    finish(&past, series, reference, rounded, &station, rows);
+}
+
+fn finish(past: &Past, series: &Series, reference: Time, rounded: &[Channel], station: &Station, rows: Rows<'_>) {
+    past.fill(station, rows.encoder, rows.leads);
+    let mut future = Grid::<LEADS>::lay(series.future(reference), reference, 1, past.level, series.irregular);
+    rounded.iter().for_each(|channel| future.round(*channel));
+    fill_targets(past, &future, rows.targets);
+}
+
+/// What an airport in place of this station would have rounded to whole units, this time.
+fn rounded(rng: &mut StdRng) -> &'static [Channel] {
+    match rng.random_range(0..20) {
+        0..2 => &[Channel::Temperature, Channel::DewPoint, Channel::Pressure],
+        2 => &[Channel::Temperature, Channel::DewPoint],
+        3 => &[Channel::Pressure],
+        _ => &[],
+    }
 }
 
 /// Sensors that this station shall not have, this time.

@@ -5,6 +5,7 @@
 mod backend;
 mod baselines;
 mod batch;
+mod checkpoint;
 mod dataset;
 mod decode;
 mod ema;
@@ -13,13 +14,15 @@ mod features;
 mod forecaster;
 mod golden;
 mod grid;
+mod learner;
 mod losses;
 mod network;
 mod run;
+mod sky;
 mod train;
 mod version;
 
-pub use backend::{BackendKind, UnknownBackend};
+pub use backend::{BackendKind, TrainDevice, UnknownBackend, UnknownDevice};
 pub use evaluate::{EvaluateOptions, Evaluation, NetworkScores, PER_STATION, evaluate};
 pub use forecaster::{Forecaster, Input, Output};
 pub use train::{Budget, TrainOptions, train};

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use models::{BackendKind, Budget, EvaluateOptions, Forecaster, TrainOptions, evaluate, train, versions};
+use models::{BackendKind, Budget, EvaluateOptions, Forecaster, TrainDevice, TrainOptions, evaluate, train, versions};
 use weather::Time;
 
 /// Twenty stations of forty days with a diurnal cycle.
@@ -42,7 +42,12 @@ fn options(data: &Path, out: &Path, version: &str) -> TrainOptions {
         batch: 16,
         hidden: 16,
         latent: 16,
+        members: 2,
         learning_rate: 1e-3,
+        validated: 0.2,
+        patience: 99,
+        device: TrainDevice::Cpu,
+        resume: false,
     }
 }
 
@@ -77,6 +82,14 @@ fn the_same_seed_gives_the_same_weights() {
 
     let again = train(&options(folder.path(), &out, "0.9"), &stop).unwrap_err();
     assert!(again.to_string().contains("exists"), "{again}");
+}
+
+#[test]
+fn a_checkpoint_that_is_not_there_cannot_be_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = TrainOptions { resume: true, ..options(folder.path(), folder.path(), "2") };
+    let nothing = train(&options, &AtomicBool::new(false)).unwrap_err();
+    assert!(nothing.to_string().contains("no checkpoint"), "{nothing}");
 }
 
 #[test]

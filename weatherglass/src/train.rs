@@ -25,7 +25,7 @@ pub(crate) struct TrainArgs {
     #[arg(long)]
     version: String,
     /// One line about it, for listings.
-    #[arg(long, default_value = "Global station forecaster, hourly window of 72 h, 48 leads")]
+    #[arg(long, default_value = "Global station forecaster, hourly window of 96 h, 48 leads")]
     description: String,
     /// Train for about so many minutes (the steps that fit are measured first).
     #[arg(long, default_value_t = 30.0, conflicts_with = "steps")]
@@ -44,19 +44,37 @@ pub(crate) struct TrainArgs {
     #[arg(long, default_value_t = 256)]
     batch: usize,
     /// Width of the encoder.
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = 384)]
     hidden: usize,
     /// Width of the decoder.
     #[arg(long, default_value_t = 96)]
     latent: usize,
+    /// Networks that are trained side by side and averaged.
+    #[arg(long, default_value_t = 2)]
+    members: usize,
     /// The highest learning rate.
     #[arg(long, default_value_t = 1.5e-3)]
     learning_rate: f64,
+    /// The last share of each network's training period that is kept from training, 0 to 1: the
+    /// weights that do best there are written. With 0 the last ones are.
+    #[arg(long, default_value_t = 0.05)]
+    validated: f64,
+    /// Validations (every 500 steps) without a better one after which training ends.
+    #[arg(long, default_value_t = 12)]
+    patience: u32,
+    /// Where training computes: cpu, or cuda in a build with that feature.
+    #[arg(long, default_value = "cpu")]
+    device: models::TrainDevice,
+    /// Go on from the checkpoint of a training that was cut off.
+    #[arg(long)]
+    resume: bool,
 }
 
 /// Trains until the budget is used up or Ctrl-C; either way the version is written and evaluated.
 pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
     anyhow::ensure!(args.minutes > 0.0 && args.batch > 0, "--minutes and --batch must be positive");
+    anyhow::ensure!(args.members > 0, "--members must be positive");
+    anyhow::ensure!((0.0..0.9).contains(&args.validated), "--validated is a share, 0 to 0.9");
     let stop = Arc::new(AtomicBool::new(false));
     stop_on_interrupt(&stop)?;
     let options = TrainOptions {
@@ -71,7 +89,12 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
         batch: args.batch,
         hidden: args.hidden,
         latent: args.latent,
+        members: args.members,
         learning_rate: args.learning_rate,
+        validated: args.validated,
+        patience: args.patience,
+        device: args.device,
+        resume: args.resume,
     };
     let folder = models::train(&options, &stop)?;
     println!("{}", folder.display());
