@@ -143,9 +143,10 @@ impl Network {
         }
     }
 
-    /// `window` is `[batch, ENCODER]`, `leads` is `[batch, LEADS, LEAD]`, `spread` is `[LEARNT, levels]`.
+    /// `window` is `[batch, ENCODER]` or has rows to spare, `leads` is `[batch, LEADS, LEAD]`, `spread`
+    /// is `[LEARNT, levels]`.
     fn forward(&self, window: &Tensor<2>, leads: &Tensor<3>, spread: &Tensor<2>) -> Output {
-        let [batch, _] = window.dims();
+        let [batch, _, _] = leads.dims();
         let [_, levels] = spread.dims();
         let rows = batch * LEADS;
         let recalled = leads.clone().narrow(2, 0, RECALLED).reshape([batch, LEADS, DISTRIBUTIONS, DAYS]);
@@ -153,7 +154,9 @@ impl Network {
 
         let first = relu(self.window.forward(window.clone()));
         let second = first.clone() + self.narrow.forward(relu(self.widen.forward(first)));
-        let latent = self.latent.forward(relu(second)).unsqueeze_dim::<3>(1);
+        let latent = self.latent.forward(relu(second));
+        let latent = if latent.dims()[0] > batch { latent.narrow(0, 0, batch) } else { latent };
+        let latent = latent.unsqueeze_dim::<3>(1);
 
         let hidden = relu(self.lead.forward(leads.clone()) + (latent + self.place.val()));
         let hidden = hidden.clone() + relu(self.mix.forward(hidden));
