@@ -6,7 +6,7 @@ use weather::{LEADS, Station, Time, VariableSet};
 
 use crate::dataset::{Network, Series};
 use crate::decode::WET;
-use crate::features::{ALL_LEADS, ANCHORED, ENCODER, PAST, Past, SCALES, SENSORS, WIND_SCALE};
+use crate::features::{ALL_LEADS, ANCHORED, ENCODER, PAST, Past, SCALES, SENSORS, SLOTS, WIND_SCALE};
 use crate::grid::{Channel, Grid};
 
 /// Where the target columns of a lead begin: anchored quantities and their weights, wind
@@ -23,6 +23,9 @@ const SHARES: [f32; ANCHORED] = [1.0, 0.6, 0.7, 0.7, 0.4];
 const WIND_SHARE: f32 = 0.15;
 const CHANCE_SHARE: f32 = 0.15;
 const AMOUNT_SHARE: f32 = 0.15;
+
+/// The newest points of a window that are learnt from as they were, hours.
+const SHARP: usize = 6;
 
 /// One training step's input.
 #[derive(Clone)]
@@ -159,7 +162,20 @@ fn varied(series: &Series, reference: Time, rng: &mut StdRng, rows: Rows<'_>) {
         hide_hours(&mut past.grid, rng);
     }
     past.anchor();
-    finish(&past, series, reference, rounded, &station, rows);
+    let encoder = &mut *rows.encoder;
+    finish(&past, series, reference, rounded, &station, Rows { encoder, ..rows });
+    blur(rng, rows.encoder);
+}
+
+/// Makes what is more than some hours old uncertain by about a quarter of a degree (or what is like it
+/// of the others): its course says what comes, its tenths only which day it was.
+fn blur(rng: &mut StdRng, encoder: &mut [f32]) {
+    const BLUR: f32 = 0.1;
+    for row in encoder[..SLOTS * Channel::COUNT].chunks_exact_mut(SLOTS) {
+        for value in row[..SLOTS - SHARP].iter_mut().filter(|v| **v != 0.0) {
+            *value += rng.random_range(-BLUR..BLUR);
+        }
+    }
 }
 
 fn finish(past: &Past, series: &Series, reference: Time, rounded: &[Channel], station: &Station, rows: Rows<'_>) {

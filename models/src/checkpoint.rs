@@ -168,11 +168,12 @@ impl Checkpoint {
 
 /// Everything that decides what a training comes to, but for the data themselves.
 fn training(options: &TrainOptions) -> String {
-    let TrainOptions { seed, budget, batch, hidden, latent, members, learning_rate, validated, cut, .. } = options;
+    let TrainOptions { seed, budget, batch, hidden, latent, members, learning_rate, dropped, validated, cut, .. } =
+        options;
     let cut = cut.map_or_else(|| "none".to_owned(), |cut| cut.to_string());
     format!(
         "features {}, seed {seed}, {budget:?}, batch {batch}, hidden {hidden}, latent {latent}, members {members}, \
-         learning rate {learning_rate}, validated {validated}, cut {cut}",
+         learning rate {learning_rate}, dropped {dropped}, validated {validated}, cut {cut}",
         features::REVISION
     )
 }

@@ -24,8 +24,9 @@ pub(crate) const DAYS: usize = PAST / 24;
 /// before yesterday matters by its course, not by its minutes, and gaps close.
 const FINE: usize = 24;
 const COARSE: usize = 3;
-/// Points of the past per channel, the coarse ones first.
-const SLOTS: usize = FINE + (PAST - FINE) / COARSE;
+/// Points of the past per channel, the coarse ones first. A window's row begins with
+/// [`Channel::COUNT`] times as many values.
+pub(crate) const SLOTS: usize = FINE + (PAST - FINE) / COARSE;
 
 /// One unit of the network's numbers for temperature, dew point, pressure, wind speed and gust, in
 /// °C, hPa and m/s: about the standard deviation of a day's change.

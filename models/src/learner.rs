@@ -67,7 +67,7 @@ impl<'a> Learner<'a> {
         let network = Ensemble::new(&architecture, &device);
         let optimiser = AdamWConfig::new()
             .with_epsilon(1e-8)
-            .with_weight_decay(0.01)
+            .with_weight_decay(0.05)
             .with_grad_clipping(Some(GradientClippingConfig::Norm(1.0)))
             .init();
         let fresh = Self {
@@ -141,8 +141,11 @@ impl<'a> Learner<'a> {
 
     fn learn(&mut self, batch: Batch) -> anyhow::Result<()> {
         let Progress { step, steps, .. } = self.progress;
+        // What is dropped follows from seed and step alone, so that a resumed training drops the same.
+        self.device.seed(self.options.seed.wrapping_mul(0x9E37_79B9).wrapping_add(step));
         let (window, leads, targets) = tensors(batch, &self.device);
-        let losses = self.network.learn(&window, &leads).map(|output| losses::total(output, &targets));
+        let losses =
+            self.network.learn(&window, &leads, self.options.dropped).map(|output| losses::total(output, &targets));
         let loss = losses.reduce(|sum, next| sum + next).context("a model needs at least one member")?;
         let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
         #[allow(clippy::cast_precision_loss)] // a handful
@@ -165,7 +168,7 @@ impl<'a> Learner<'a> {
         let network = self.average.network(self.network.valid(), &device);
         let losses = batches.iter().map(|batch| {
             let (window, leads, targets) = tensors(batch.clone(), &device);
-            let each = network.learn(&window, &leads).map(|output| losses::total(output, &targets));
+            let each = network.learn(&window, &leads, 0.0).map(|output| losses::total(output, &targets));
             each.reduce(|sum, next| sum + next).map_or(f32::NAN, |sum| sum.into_scalar::<f32>())
         });
         #[allow(clippy::cast_precision_loss)] // a handful
@@ -272,6 +275,7 @@ mod tests {
             latent: 8,
             members: 2,
             learning_rate: 1e-2,
+            dropped: 0.3,
             validated: 0.0,
             patience: 9,
             device: TrainDevice::Cpu,

@@ -7,7 +7,7 @@
 use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use weather::{LEADS, QUANTILES};
 
@@ -66,15 +66,18 @@ impl Ensemble {
 
     /// Each member's learnt levels: they are trained side by side, not on their average, so that
     /// they err differently.
-    pub(crate) fn learn(&self, window: &Tensor<2>, leads: &Tensor<3>) -> impl Iterator<Item = Output> {
+    ///
+    /// `dropped` is the share of the encoder's numbers that are left out, each time others, so that the
+    /// network can't learn the days of the training by heart; 0 to validate.
+    pub(crate) fn learn(&self, window: &Tensor<2>, leads: &Tensor<3>, dropped: f64) -> impl Iterator<Item = Output> {
         let spread = Tensor::<2>::from_data(cumulate(), &window.device());
-        self.members.iter().map(move |member| member.forward(window, leads, &spread))
+        self.members.iter().map(move |member| member.forward(window, leads, &spread, dropped))
     }
 
     /// The served levels, averaged over the members level by level.
     pub(crate) fn forward(&self, window: &Tensor<2>, leads: &Tensor<3>) -> Output {
         let spread = Tensor::<2>::from_data(served(), &window.device());
-        let outputs = self.members.iter().map(|member| member.forward(window, leads, &spread));
+        let outputs = self.members.iter().map(|member| member.forward(window, leads, &spread, 0.0));
         let sum = outputs.reduce(|sum, next| Output {
             quantiles: sum.quantiles + next.quantiles,
             singles: sum.singles + next.singles,
@@ -145,16 +148,16 @@ impl Network {
 
     /// `window` is `[batch, ENCODER]` or has rows to spare, `leads` is `[batch, LEADS, LEAD]`, `spread`
     /// is `[LEARNT, levels]`.
-    fn forward(&self, window: &Tensor<2>, leads: &Tensor<3>, spread: &Tensor<2>) -> Output {
+    fn forward(&self, window: &Tensor<2>, leads: &Tensor<3>, spread: &Tensor<2>, dropped: f64) -> Output {
         let [batch, _, _] = leads.dims();
         let [_, levels] = spread.dims();
         let rows = batch * LEADS;
         let recalled = leads.clone().narrow(2, 0, RECALLED).reshape([batch, LEADS, DISTRIBUTIONS, DAYS]);
         let recalled = (recalled * self.recall.val()).sum_dim(3).reshape([rows, DISTRIBUTIONS]);
 
-        let first = relu(self.window.forward(window.clone()));
-        let second = first.clone() + self.narrow.forward(relu(self.widen.forward(first)));
-        let latent = self.latent.forward(relu(second));
+        let first = thin(relu(self.window.forward(window.clone())), dropped);
+        let second = first.clone() + self.narrow.forward(thin(relu(self.widen.forward(first)), dropped));
+        let latent = self.latent.forward(thin(relu(second), dropped));
         let latent = if latent.dims()[0] > batch { latent.narrow(0, 0, batch) } else { latent };
         let latent = latent.unsqueeze_dim::<3>(1);
 
@@ -169,6 +172,15 @@ impl Network {
         let offsets = widths.matmul(spread.clone()).reshape([rows, DISTRIBUTIONS, levels]);
         Output { quantiles: offsets + median, singles: self.singles.forward(hidden) }
     }
+}
+
+/// Dropout: a random share becomes 0, the rest makes up for it.
+fn thin(x: Tensor<2>, share: f64) -> Tensor<2> {
+    if share <= 0.0 {
+        return x;
+    }
+    let kept = x.random_like(Distribution::Bernoulli(1.0 - share));
+    x * (kept * (1.0 / (1.0 - share)))
 }
 
 /// Never negative, and smooth: (x + 1)². An exponential or a root costs more than the rest of the

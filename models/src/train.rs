@@ -62,6 +62,8 @@ pub struct TrainOptions {
     pub members: usize,
     /// The highest learning rate.
     pub learning_rate: f64,
+    /// The share of the encoder's numbers that each step leaves out, 0 to 1.
+    pub dropped: f64,
     /// The last share of every network's training period that is kept from training to say how it
     /// goes, 0 to 1; the weights that did best there are the ones that are written. With 0 the last
     /// ones are.

@@ -44,6 +44,7 @@ fn options(data: &Path, out: &Path, version: &str) -> TrainOptions {
         latent: 16,
         members: 2,
         learning_rate: 1e-3,
+        dropped: 0.2,
         validated: 0.2,
         patience: 99,
         device: TrainDevice::Cpu,

@@ -55,6 +55,10 @@ pub(crate) struct TrainArgs {
     /// The highest learning rate.
     #[arg(long, default_value_t = 1.5e-3)]
     learning_rate: f64,
+    /// The share of the encoder's numbers that each step leaves out, so that it can't learn days by
+    /// heart, 0 to 0.9.
+    #[arg(long, default_value_t = 0.25)]
+    dropped: f64,
     /// The last share of each network's training period that is kept from training, 0 to 1: the
     /// weights that do best there are written. With 0 the last ones are.
     #[arg(long, default_value_t = 0.05)]
@@ -75,6 +79,7 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
     anyhow::ensure!(args.minutes > 0.0 && args.batch > 0, "--minutes and --batch must be positive");
     anyhow::ensure!(args.members > 0, "--members must be positive");
     anyhow::ensure!((0.0..0.9).contains(&args.validated), "--validated is a share, 0 to 0.9");
+    anyhow::ensure!((0.0..=0.9).contains(&args.dropped), "--dropped is a share, 0 to 0.9");
     let stop = Arc::new(AtomicBool::new(false));
     stop_on_interrupt(&stop)?;
     let options = TrainOptions {
@@ -91,6 +96,7 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
         latent: args.latent,
         members: args.members,
         learning_rate: args.learning_rate,
+        dropped: args.dropped,
         validated: args.validated,
         patience: args.patience,
         device: args.device,
