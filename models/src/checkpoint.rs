@@ -32,13 +32,16 @@ pub(crate) struct Progress {
     pub(crate) validated: f32,
     /// Validations since the best one.
     pub(crate) stale: u32,
-    /// Updates of the averaged weights.
+    /// There is nothing more to learn.
+    pub(crate) finished: bool,
+    /// A line per validation.
     pub(crate) curve: String,
 }
 
 impl Progress {
     pub(crate) fn new(steps: u64) -> Self {
-        Self { step: 0, steps, seconds: 0.0, loss: f32::NAN, validated: f32::NAN, stale: 0, curve: String::new() }
+        let (loss, validated) = (f32::NAN, f32::NAN);
+        Self { step: 0, steps, seconds: 0.0, loss, validated, stale: 0, finished: steps == 0, curve: String::new() }
     }
 }
 
@@ -58,30 +61,41 @@ struct State {
     progress: Progress,
 }
 
-/// The folder of a training's checkpoint, beside the version that it will become.
+/// The folder of a member's checkpoint, beside the version that it will be part of.
 pub(crate) struct Checkpoint {
     folder: PathBuf,
     training: String,
+    seed: u64,
     resume: bool,
 }
 
 impl Checkpoint {
     /// # Errors
-    /// When there is one that is not to be resumed, or none that is.
-    pub(crate) fn open(version: &Path, options: &TrainOptions) -> anyhow::Result<Self> {
-        let folder = version.with_file_name(format!("{}.checkpoint", options.version));
-        let exists = folder.join(STATE).exists();
+    /// When there is one that is not to be resumed, or none at all that is.
+    pub(crate) fn open(version: &Path, options: &TrainOptions, member: usize) -> anyhow::Result<Self> {
+        let all = all(version);
+        let folder = all.join(format!("{}", member + 1));
         anyhow::ensure!(
-            exists || !options.resume,
+            all.exists() || !options.resume,
             "{}: there is no checkpoint to go on from: leave --resume out",
-            folder.display()
+            all.display()
         );
         anyhow::ensure!(
-            !exists || options.resume,
+            !folder.exists() || options.resume,
             "{}: a training of this version was cut off: go on with --resume, or remove that folder",
             folder.display()
         );
-        Ok(Self { folder, training: training(options), resume: options.resume })
+        let seed = options.seed.wrapping_add(member as u64);
+        Ok(Self { folder, training: training(options, seed), seed, resume: options.resume })
+    }
+
+    /// What everything random in this member follows from.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// What was saved, if the training is to go on.
@@ -89,7 +103,7 @@ impl Checkpoint {
     /// # Errors
     /// When it can't be read or is of a training with other options.
     pub(crate) fn load(&self) -> anyhow::Result<Option<Saved>> {
-        if !self.resume {
+        if !self.resume || !self.folder.exists() {
             return Ok(None);
         }
         let State { training, progress } = toml::from_str(&String::from_utf8_lossy(&self.read(STATE)?))
@@ -146,15 +160,6 @@ impl Checkpoint {
         written().with_context(|| format!("{}: the checkpoint can't be written", self.folder.display()))
     }
 
-    /// The version is written: nothing is left to go on with.
-    pub(crate) fn remove(&self) {
-        if let Err(error) = fs::remove_dir_all(&self.folder)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            eprintln!("{}: the checkpoint stays: {error}", self.folder.display());
-        }
-    }
-
     fn read(&self, name: &str) -> anyhow::Result<Vec<u8>> {
         let path = self.folder.join(name);
         fs::read(&path).with_context(|| format!("{}", path.display()))
@@ -166,14 +171,29 @@ impl Checkpoint {
     }
 }
 
-/// Everything that decides what a training comes to, but for the data themselves.
-fn training(options: &TrainOptions) -> String {
-    let TrainOptions { seed, budget, batch, hidden, latent, members, learning_rate, dropped, validated, cut, .. } =
-        options;
+/// Where the checkpoints of a version's members are.
+fn all(version: &Path) -> PathBuf {
+    let mut name = version.file_name().unwrap_or_default().to_owned();
+    name.push(".checkpoint");
+    version.with_file_name(name)
+}
+
+/// The version is written: nothing is left to go on with.
+pub(crate) fn remove(version: &Path) {
+    let folder = all(version);
+    if let Err(error) = fs::remove_dir_all(&folder)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        eprintln!("{}: the checkpoint stays: {error}", folder.display());
+    }
+}
+
+/// Everything that decides what a member comes to, but for the data themselves.
+fn training(options: &TrainOptions, seed: u64) -> String {
+    let TrainOptions { budget, batch, hidden, latent, learning_rate, dropped, validated, cut, .. } = options;
     let cut = cut.map_or_else(|| "none".to_owned(), |cut| cut.to_string());
     format!(
-        "features {}, seed {seed}, {budget:?}, batch {batch}, hidden {hidden}, latent {latent}, members {members}, \
-         learning rate {learning_rate}, dropped {dropped}, validated {validated}, cut {cut}",
+        "features {}, seed {seed}, {budget:?}, batch {batch}, hidden {hidden}, latent {latent}, learning rate {learning_rate}, dropped {dropped}, validated {validated}, cut {cut}",
         features::REVISION
     )
 }

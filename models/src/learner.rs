@@ -38,7 +38,7 @@ pub(crate) struct Learnt {
     pub(crate) network: Ensemble,
     pub(crate) steps: u64,
     pub(crate) seconds: u64,
-    /// The smoothed loss of the last steps, of one member.
+    /// The smoothed loss of the last steps.
     pub(crate) loss: f32,
     /// The best loss in validation.
     pub(crate) validated: Option<f32>,
@@ -49,6 +49,7 @@ pub(crate) struct Learnt {
 /// A training in progress.
 pub(crate) struct Learner<'a> {
     options: &'a TrainOptions,
+    seed: u64,
     device: Device,
     network: Ensemble,
     optimiser: ModuleOptimizer,
@@ -62,8 +63,8 @@ impl<'a> Learner<'a> {
     /// From the start, or from where the checkpoint was made.
     pub(crate) fn new(options: &'a TrainOptions, checkpoint: &Checkpoint) -> anyhow::Result<Self> {
         let device = options.device.device().autodiff();
-        device.seed(options.seed);
-        let architecture = Architecture::new(options.hidden, options.latent, options.members);
+        device.seed(checkpoint.seed());
+        let architecture = Architecture::new(options.hidden, options.latent, 1);
         let network = Ensemble::new(&architecture, &device);
         let optimiser = AdamWConfig::new()
             .with_epsilon(1e-8)
@@ -72,6 +73,7 @@ impl<'a> Learner<'a> {
             .init();
         let fresh = Self {
             options,
+            seed: checkpoint.seed(),
             device,
             network,
             optimiser,
@@ -108,7 +110,7 @@ impl<'a> Learner<'a> {
         let (begun, before) = (Instant::now(), self.progress.seconds);
         let (first, mut kept) = (self.progress.step, begun);
         let bar = bar(self.progress.steps, first);
-        while self.progress.step < self.progress.steps && !stop.load(Ordering::Relaxed) {
+        while !self.progress.finished && !stop.load(Ordering::Relaxed) {
             let batch = batches.recv().context("the thread that draws batches has ended")?;
             self.learn(batch)?;
             self.progress.seconds = before + begun.elapsed().as_secs_f64();
@@ -119,11 +121,12 @@ impl<'a> Learner<'a> {
                 self.progress.steps = fitting(time, begun.elapsed());
                 bar.set_length(self.progress.steps);
             }
-            if step.is_multiple_of(VALIDATED) || step == self.progress.steps {
+            self.progress.finished = step >= self.progress.steps;
+            if step.is_multiple_of(VALIDATED) || self.progress.finished {
                 bar.suspend(|| self.validate(validation));
                 if self.progress.stale >= self.options.patience {
                     bar.suspend(|| eprintln!("step {step}: no better for {} validations", self.progress.stale));
-                    break;
+                    self.progress.finished = true;
                 }
             }
             if kept.elapsed() >= KEPT {
@@ -142,14 +145,13 @@ impl<'a> Learner<'a> {
     fn learn(&mut self, batch: Batch) -> anyhow::Result<()> {
         let Progress { step, steps, .. } = self.progress;
         // What is dropped follows from seed and step alone, so that a resumed training drops the same.
-        self.device.seed(self.options.seed.wrapping_mul(0x9E37_79B9).wrapping_add(step));
+        self.device.seed(self.seed.wrapping_mul(0x9E37_79B9).wrapping_add(step));
         let (window, leads, targets) = tensors(batch, &self.device);
         let losses =
             self.network.learn(&window, &leads, self.options.dropped).map(|output| losses::total(output, &targets));
         let loss = losses.reduce(|sum, next| sum + next).context("a model needs at least one member")?;
         let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
-        #[allow(clippy::cast_precision_loss)] // a handful
-        let loss = loss.into_scalar::<f32>() / self.options.members as f32;
+        let loss: f32 = loss.into_scalar();
         anyhow::ensure!(loss.is_finite(), "the loss is {loss} at step {step}: lower the learning rate");
         let rate = rate(self.options.learning_rate, step, steps);
         self.network = self.optimiser.step(rate, self.network.clone(), gradients);
@@ -162,17 +164,17 @@ impl<'a> Learner<'a> {
         Ok(())
     }
 
-    /// The mean loss of the averaged weights' members on what was kept from training.
+    /// The mean loss of the averaged weights on what was kept from training.
     fn validate(&mut self, batches: &[Batch]) {
         let device = self.options.device.device();
         let network = self.average.network(self.network.valid(), &device);
         let losses = batches.iter().map(|batch| {
             let (window, leads, targets) = tensors(batch.clone(), &device);
-            let each = network.learn(&window, &leads, 0.0).map(|output| losses::total(output, &targets));
-            each.reduce(|sum, next| sum + next).map_or(f32::NAN, |sum| sum.into_scalar::<f32>())
+            let output = network.learn(&window, &leads, 0.0).next();
+            output.map_or(f32::NAN, |output| losses::total(output, &targets).into_scalar::<f32>())
         });
         #[allow(clippy::cast_precision_loss)] // a handful
-        let validated = losses.sum::<f32>() / (batches.len() * self.options.members) as f32;
+        let validated = losses.sum::<f32>() / batches.len() as f32;
         let Progress { step, steps, seconds, loss, .. } = self.progress;
         let rate = rate(self.options.learning_rate, step, steps);
         // A string takes all.
@@ -202,7 +204,7 @@ impl<'a> Learner<'a> {
             seconds,
             loss: self.progress.loss,
             validated: Some(self.progress.validated).filter(|v| v.is_finite()),
-            curve: format!("step,seconds,learning_rate,loss,validation\n{}", self.progress.curve),
+            curve: self.progress.curve,
         }
     }
 }
@@ -259,6 +261,7 @@ mod tests {
 
     use super::*;
     use crate::backend::TrainDevice;
+    use crate::checkpoint;
 
     fn options(seed: u64, resume: bool) -> TrainOptions {
         TrainOptions {
@@ -273,7 +276,8 @@ mod tests {
             batch: 4,
             hidden: 8,
             latent: 8,
-            members: 2,
+            members: 1,
+            only: None,
             learning_rate: 1e-2,
             dropped: 0.3,
             validated: 0.0,
@@ -296,8 +300,8 @@ mod tests {
         found.to_bytes()[2..].as_chunks::<4>().0.iter().map(|v| f32::from_le_bytes(*v)).collect()
     }
 
-    fn checkpoint(folder: &Path, seed: u64, resume: bool) -> anyhow::Result<Checkpoint> {
-        Checkpoint::open(&folder.join("1"), &options(seed, resume))
+    fn open(folder: &Path, seed: u64, resume: bool) -> anyhow::Result<Checkpoint> {
+        Checkpoint::open(&folder.join("1"), &options(seed, resume), 0)
     }
 
     fn rest(learner: Learner<'_>, checkpoint: &Checkpoint) -> Learnt {
@@ -309,20 +313,20 @@ mod tests {
     #[test]
     fn a_training_that_was_cut_off_comes_to_the_same() {
         let folder = tempfile::tempdir().unwrap();
-        let first = checkpoint(folder.path(), 7, false).unwrap();
+        let first = open(folder.path(), 7, false).unwrap();
         let (fresh, resumed) = (options(7, false), options(7, true));
         let whole = rest(Learner::new(&fresh, &first).unwrap(), &first);
-        first.remove();
+        checkpoint::remove(&folder.path().join("1"));
 
         let mut learner = Learner::new(&fresh, &first).unwrap();
         (0..7).for_each(|step| learner.learn(batch(step)).unwrap());
         learner.keep(&first).unwrap();
         drop(learner);
-        assert!(checkpoint(folder.path(), 7, false).err().unwrap().to_string().contains("--resume"));
-        let other = Learner::new(&options(8, true), &checkpoint(folder.path(), 8, true).unwrap()).err().unwrap();
+        assert!(open(folder.path(), 7, false).err().unwrap().to_string().contains("--resume"));
+        let other = Learner::new(&options(8, true), &open(folder.path(), 8, true).unwrap()).err().unwrap();
         assert!(other.to_string().contains("other options"), "{other}");
 
-        let again = checkpoint(folder.path(), 7, true).unwrap();
+        let again = open(folder.path(), 7, true).unwrap();
         let learner = Learner::new(&resumed, &again).unwrap();
         assert_eq!(learner.step(), 7);
         let went_on = rest(learner, &again);

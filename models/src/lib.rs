@@ -25,5 +25,5 @@ mod version;
 pub use backend::{BackendKind, TrainDevice, UnknownBackend, UnknownDevice};
 pub use evaluate::{EvaluateOptions, Evaluation, NetworkScores, PER_STATION, evaluate};
 pub use forecaster::{Forecaster, Input, Output};
-pub use train::{Budget, TrainOptions, train};
+pub use train::{Budget, TrainOptions, Trained, train};
 pub use version::{DEFAULT_MODEL, LoadError, ScoreLine, VersionInfo, versions};

@@ -64,8 +64,17 @@ impl Ensemble {
         Self { members: (0..architecture.members).map(|_| Network::new(architecture, device)).collect() }
     }
 
-    /// Each member's learnt levels: they are trained side by side, not on their average, so that
-    /// they err differently.
+    /// The members of several, together.
+    pub(crate) fn of(parts: impl Iterator<Item = Self>) -> Self {
+        Self { members: parts.flat_map(|part| part.members).collect() }
+    }
+
+    /// How many are averaged.
+    pub(crate) fn members(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Each member's learnt levels.
     ///
     /// `dropped` is the share of the encoder's numbers that are left out, each time others, so that the
     /// network can't learn the days of the training by heart; 0 to validate.

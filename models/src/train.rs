@@ -1,8 +1,8 @@
 //! Training: from files of observations to a version folder.
 
 use std::fs;
-use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use weather::{LEADS, QUANTILES, Quantity, Time};
 
 use crate::backend::{BackendKind, TrainDevice};
 use crate::batch::{Batch, Source};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{self, Checkpoint};
 use crate::dataset::{self, Network as Stations, Split, Want};
 use crate::evaluate;
 use crate::features::{self, PAST, SCALES, WIND_SCALE};
 use crate::forecaster::Forecaster;
 use crate::learner::{Learner, Learnt};
-use crate::network::Architecture;
+use crate::network::{Architecture, Ensemble};
 use crate::version::{self, DataFacts, Files, Manifest, Normalisation, Training, WindowFacts};
 
 /// How long to train.
@@ -58,8 +58,11 @@ pub struct TrainOptions {
     pub hidden: usize,
     /// Width of the decoder.
     pub latent: usize,
-    /// Networks that are trained side by side and averaged.
+    /// Networks that are trained one after another, each from its own seed, and averaged.
     pub members: usize,
+    /// Train only this member, the first being 0, and leave it as a checkpoint: so that several
+    /// processes can share the work, before a resumed training of them all puts them together.
+    pub only: Option<usize>,
     /// The highest learning rate.
     pub learning_rate: f64,
     /// The share of the encoder's numbers that each step leaves out, 0 to 1.
@@ -79,6 +82,15 @@ pub struct TrainOptions {
 /// Batches of one validation.
 const VALIDATION: u64 = 16;
 
+/// What a training has led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trained {
+    /// The folder of a version that is ready.
+    Version(PathBuf),
+    /// The folder of the checkpoint of one member.
+    Member(PathBuf),
+}
+
 /// Trains, writes the version folder, evaluates it and records the scores in its manifest.
 ///
 /// When `stop` becomes true the training ends early and the version is written all the same. A
@@ -88,10 +100,12 @@ const VALIDATION: u64 = 16;
 /// # Errors
 /// When the data can't be read, holds nothing to train on, the folder can't be written, or a
 /// checkpoint is there that is not resumed, or is of another training.
-pub fn train(options: &TrainOptions, stop: &AtomicBool) -> anyhow::Result<PathBuf> {
+pub fn train(options: &TrainOptions, stop: &AtomicBool) -> anyhow::Result<Trained> {
     let folder = options.out.join(&options.name).join(&options.version);
     anyhow::ensure!(!folder.exists(), "{} exists: choose another --version", folder.display());
-    let checkpoint = Checkpoint::open(&folder, options)?;
+    let members = options.only.map_or(0..options.members, |only| only..only + 1);
+    let checkpoints = members.map(|member| Checkpoint::open(&folder, options, member));
+    let checkpoints: Vec<Checkpoint> = checkpoints.collect::<anyhow::Result<_>>()?;
     let split = options.cut.map_or(Split::TrainAll, Split::At);
     let bar = ProgressBar::new_spinner();
     bar.enable_steady_tick(Duration::from_millis(200));
@@ -100,18 +114,41 @@ pub fn train(options: &TrainOptions, stop: &AtomicBool) -> anyhow::Result<PathBu
     for network in &networks {
         network.reports.iter().for_each(|report| eprintln!("{report}"));
     }
-    let learnt = fit(options, &networks, &checkpoint, stop)?;
-    let mut manifest = manifest(options, &networks, &learnt);
-    version::write(&folder, &mut manifest, &learnt.network, &Device::flex())?;
-    fs::write(folder.join("curve.csv"), &learnt.curve).with_context(|| format!("{}", folder.display()))?;
-    if options.cut.is_some() {
-        let mut forecaster = Forecaster::load(&folder, BackendKind::Flex)?;
-        let evaluation = evaluate::networks(&networks, &mut forecaster, evaluate::PER_STATION);
-        manifest.scores = evaluation.lines;
-        version::write_manifest(&folder, &manifest)?;
+    let mut learnt = Vec::new();
+    for (at, checkpoint) in checkpoints.iter().enumerate() {
+        eprintln!("member {} of {}", options.only.unwrap_or(at) + 1, options.members);
+        learnt.push(fit(options, &networks, checkpoint, stop)?);
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
     }
-    checkpoint.remove();
-    Ok(folder)
+    if options.only.is_some() {
+        return Ok(Trained::Member(checkpoints.into_iter().map(|c| c.folder().to_owned()).collect()));
+    }
+    write(options, &networks, &folder, learnt)?;
+    checkpoint::remove(&folder);
+    Ok(Trained::Version(folder))
+}
+
+fn write(options: &TrainOptions, networks: &[Stations], folder: &Path, learnt: Vec<Learnt>) -> anyhow::Result<()> {
+    let facts = facts(options, &learnt);
+    let curve: String = std::iter::once("member,step,seconds,learning_rate,loss,validation\n".to_owned())
+        .chain(learnt.iter().enumerate().flat_map(|(member, learnt)| {
+            learnt.curve.lines().map(move |line| format!("{},{line}\n", member + 1)).collect::<Vec<_>>()
+        }))
+        .collect();
+    let ensemble = Ensemble::of(learnt.into_iter().map(|learnt| learnt.network));
+    let facts = Training { parameters: ensemble.num_params() as u64, ..facts };
+    let mut manifest = manifest(options, networks, facts, ensemble.members());
+    version::write(folder, &mut manifest, &ensemble, &Device::flex())?;
+    fs::write(folder.join("curve.csv"), curve).with_context(|| format!("{}", folder.display()))?;
+    if options.cut.is_some() {
+        let mut forecaster = Forecaster::load(folder, BackendKind::Flex)?;
+        let evaluation = evaluate::networks(networks, &mut forecaster, evaluate::PER_STATION);
+        manifest.scores = evaluation.lines;
+        version::write_manifest(folder, &manifest)?;
+    }
+    Ok(())
 }
 
 fn fit(
@@ -131,25 +168,31 @@ fn fit(
         // Two batches ahead: the network never waits, memory stays small.
         let (sender, batches) = sync_channel(2);
         scope.spawn({
-            let (source, seed) = (&source, options.seed);
+            let (source, seed) = (&source, checkpoint.seed());
             move || (first..).take_while(|step| sender.send(source.draw(seed, *step)).is_ok()).last()
         });
         learner.run(&batches, &validation, checkpoint, stop)
     })
 }
 
-fn manifest(options: &TrainOptions, networks: &[Stations], learnt: &Learnt) -> Manifest {
-    let training = Training {
+#[allow(clippy::cast_precision_loss)] // a handful
+fn facts(options: &TrainOptions, learnt: &[Learnt]) -> Training {
+    let mean = |value: &dyn Fn(&Learnt) -> f64| learnt.iter().map(value).sum::<f64>() / learnt.len().max(1) as f64;
+    let validated = mean(&|l| f64::from(l.validated.unwrap_or(f32::NAN)));
+    Training {
         seed: options.seed,
-        steps: learnt.steps,
+        steps: learnt.iter().map(|l| l.steps).sum(),
         batch: options.batch as u64,
-        seconds: learnt.seconds,
-        parameters: learnt.network.num_params() as u64,
+        seconds: learnt.iter().map(|l| l.seconds).sum(),
+        parameters: 0,
         learning_rate: options.learning_rate,
-        final_loss: f64::from(learnt.loss),
-        validation_loss: learnt.validated.map(f64::from),
+        final_loss: mean(&|l| f64::from(l.loss)),
+        validation_loss: Some(validated).filter(|v| v.is_finite()),
         cut: options.cut.map(|cut| cut.to_string()),
-    };
+    }
+}
+
+fn manifest(options: &TrainOptions, networks: &[Stations], training: Training, members: usize) -> Manifest {
     let [temperature, dew_point, pressure, wind_speed, wind_gust] = SCALES;
     let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let mut outputs: Vec<String> = Quantity::ALL.iter().map(|q| q.name().to_owned()).collect();
@@ -160,7 +203,7 @@ fn manifest(options: &TrainOptions, networks: &[Stations], learnt: &Learnt) -> M
         description: options.description.clone(),
         created: weather::Time::now().to_string(),
         features: features::REVISION.to_owned(),
-        architecture: Architecture::new(options.hidden, options.latent, options.members),
+        architecture: Architecture::new(options.hidden, options.latent, members),
         window: WindowFacts {
             hours: PAST,
             leads: LEADS,
@@ -194,12 +237,12 @@ fn manifest(options: &TrainOptions, networks: &[Stations], learnt: &Learnt) -> M
         },
         files: Files::default(),
         training,
-        data: networks.iter().map(facts).collect(),
+        data: networks.iter().map(network).collect(),
         scores: Vec::new(),
     }
 }
 
-fn facts(network: &Stations) -> DataFacts {
+fn network(network: &Stations) -> DataFacts {
     DataFacts {
         network: network.name.clone(),
         stations: network.series.len(),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use models::{Budget, TrainOptions};
+use models::{Budget, TrainOptions, Trained};
 
 /// Train a new version of the forecaster.
 #[derive(Clone, Debug, clap::Args)]
@@ -27,10 +27,10 @@ pub(crate) struct TrainArgs {
     /// One line about it, for listings.
     #[arg(long, default_value = "Global station forecaster, hourly window of 96 h, 48 leads")]
     description: String,
-    /// Train for about so many minutes (the steps that fit are measured first).
+    /// Train each member for about so many minutes (the steps that fit are measured first).
     #[arg(long, default_value_t = 30.0, conflicts_with = "steps")]
     minutes: f64,
-    /// Train for exactly so many steps: the same data, seed and steps give the same weights.
+    /// Train each member for exactly so many steps: the same data, seed and steps give the same weights.
     #[arg(long)]
     steps: Option<u64>,
     /// Train only on what most stations reported before this moment (RFC 3339), so that the others
@@ -49,9 +49,13 @@ pub(crate) struct TrainArgs {
     /// Width of the decoder.
     #[arg(long, default_value_t = 96)]
     latent: usize,
-    /// Networks that are trained side by side and averaged.
+    /// Networks that are trained one after another and averaged.
     #[arg(long, default_value_t = 2)]
     members: usize,
+    /// Train only this member, the first being 1, and leave it as a checkpoint: several processes can
+    /// share the work, before the same command with --resume puts the members together.
+    #[arg(long, value_name = "N")]
+    member: Option<usize>,
     /// The highest learning rate.
     #[arg(long, default_value_t = 1.5e-3)]
     learning_rate: f64,
@@ -78,6 +82,8 @@ pub(crate) struct TrainArgs {
 pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
     anyhow::ensure!(args.minutes > 0.0 && args.batch > 0, "--minutes and --batch must be positive");
     anyhow::ensure!(args.members > 0, "--members must be positive");
+    let known = args.member.is_none_or(|member| (1..=args.members).contains(&member));
+    anyhow::ensure!(known, "--member is 1 to --members, which is {}", args.members);
     anyhow::ensure!((0.0..0.9).contains(&args.validated), "--validated is a share, 0 to 0.9");
     anyhow::ensure!((0.0..=0.9).contains(&args.dropped), "--dropped is a share, 0 to 0.9");
     let stop = Arc::new(AtomicBool::new(false));
@@ -95,6 +101,7 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
         hidden: args.hidden,
         latent: args.latent,
         members: args.members,
+        only: args.member.map(|member| member - 1),
         learning_rate: args.learning_rate,
         dropped: args.dropped,
         validated: args.validated,
@@ -102,8 +109,13 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
         device: args.device,
         resume: args.resume,
     };
-    let folder = models::train(&options, &stop)?;
-    println!("{}", folder.display());
+    match models::train(&options, &stop)? {
+        Trained::Version(folder) => println!("{}", folder.display()),
+        Trained::Member(folder) => {
+            println!("{}", folder.display());
+            eprintln!("when every member is trained, the same command with --resume and without --member joins them");
+        }
+    }
     Ok(())
 }
 
