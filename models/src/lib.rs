@@ -5,6 +5,7 @@
 mod backend;
 mod baselines;
 mod batch;
+mod bootstrap;
 mod dataset;
 mod decode;
 mod ema;
@@ -16,11 +17,15 @@ mod grid;
 mod losses;
 mod network;
 mod run;
+pub mod scores;
 mod train;
 mod version;
 
 pub use backend::{BackendKind, UnknownBackend};
-pub use evaluate::{EvaluateOptions, Evaluation, NetworkScores, PER_STATION, evaluate};
+pub use evaluate::{
+    Comparison, Contender, EvaluateOptions, Evaluation, Group, PER_STATION, RainSkill, Ranks, Reliability, Score,
+    Spread, StationScore, TRAINING_CASES, evaluate, export_cases,
+};
 pub use forecaster::{Forecaster, Input, Output};
 pub use train::{Budget, TrainOptions, train};
 pub use version::{DEFAULT_MODEL, LoadError, ScoreLine, VersionInfo, versions};
