@@ -6,11 +6,7 @@ use weather::LEADS;
 
 use crate::batch::{RAIN, TARGETS, WEIGHTS, WIND};
 use crate::features::ANCHORED;
-use crate::network::{LEARNT, LEVELS, Output, SINGLES};
-
-/// The share of each served level: the width of the interval of ranks that is nearest to
-/// it, so that twice the weighted pinball loss approximates the CRPS.
-pub(crate) const SHARES: [f32; LEVELS] = [0.075, 0.1, 0.2, 0.25, 0.2, 0.1, 0.075];
+use crate::network::{LEARNT, Output, SINGLES};
 
 /// The weighted sum of pinball losses, of absolute errors of the wind's components and of the
 /// cross-entropy of precipitation. `targets` is `[batch, LEADS, TARGETS]`, with weights.
@@ -59,11 +55,6 @@ fn pinball(errors: Tensor<3>, weights: Tensor<3>, device: &Device) -> Tensor<1> 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn shares_add_up() {
-        assert!((SHARES.iter().sum::<f32>() - 1.0).abs() < 1e-6);
-    }
 
     #[test]
     fn pinball_of_the_median_and_of_the_outermost_levels() {

@@ -89,17 +89,11 @@ fn the_same_seed_gives_the_same_weights() {
     let listed = versions(&out);
     assert_eq!(listed.len(), 2);
     assert!(listed[1].scores.iter().any(|s| s.quantity.starts_with("temperature") && s.lead == 24 && s.n > 0));
-    let mut judged = EvaluateOptions {
-        data: folder.path().to_owned(),
-        version: second,
-        backend: BackendKind::Flex,
-        everything: false,
-        cases: 5,
-    };
+    let mut judged = EvaluateOptions { cases: 5, training_cases: 0, ..EvaluateOptions::new(folder.path(), &second) };
     let held_out = evaluate(&judged).unwrap();
     judged.everything = true;
     let all = evaluate(&judged).unwrap();
-    assert!(held_out.networks[0].stations < 20 && all.networks[0].stations == 20);
+    assert!(held_out.groups[0].stations < 20 && all.groups[0].stations == 20);
     assert!(all.markdown().contains("made_up"));
 
     let again = train(&options(folder.path(), &out, "0.9"), &stop).unwrap_err();
