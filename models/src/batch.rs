@@ -82,10 +82,10 @@ impl<'a> Source<'a> {
             let (from, to) = bounds(network);
             let usable = network.training().map(|s| (s, s.references(from, to))).filter(|(_, r)| !r.is_empty());
             let usable: Vec<_> = usable.collect();
-            let total: f64 = usable.iter().map(|(s, _)| hours(s)).sum();
+            let total: f64 = usable.iter().map(|(s, range)| hours(s, range)).sum();
             for (series, range) in usable {
                 // Under the square root, so that the largest network does not drown the rest.
-                sum += hours(series) / total.max(1.0).sqrt();
+                sum += hours(series, &range) / total.max(1.0).sqrt();
                 stations.push((series, range));
                 chances.push(sum);
             }
@@ -95,6 +95,13 @@ impl<'a> Source<'a> {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.stations.is_empty()
+    }
+
+    /// The station, and its possible reference times, that a number from 0 to 1 stands for.
+    fn chosen(&self, drawn: f64) -> &(&'a Series, std::ops::Range<usize>) {
+        let drawn = drawn * self.chances.last().copied().unwrap_or_default();
+        let chosen = self.chances.partition_point(|sum| *sum < drawn);
+        &self.stations[chosen.min(self.stations.len() - 1)]
     }
 
     /// The batch of a step: the same for the same seed and step.
@@ -107,9 +114,7 @@ impl<'a> Source<'a> {
         };
         let rows = batch.encoder.chunks_exact_mut(ENCODER).zip(batch.leads.chunks_exact_mut(ALL_LEADS));
         for ((encoder, leads), targets) in rows.zip(batch.targets.chunks_exact_mut(LEADS * TARGETS)) {
-            let total = self.chances.last().copied().unwrap_or_default();
-            let chosen = self.chances.partition_point(|sum| *sum < rng.random::<f64>() * total);
-            let (series, range) = &self.stations[chosen.min(self.stations.len() - 1)];
+            let (series, range) = self.chosen(rng.random::<f64>());
             let reference = series.samples[rng.random_range(range.clone())].time;
             let rows = Rows { encoder, leads, targets };
             match self.weather {
@@ -125,11 +130,12 @@ impl<'a> Source<'a> {
     }
 }
 
-/// How many hours a station has reports for, so that a minute's cadence weighs no more than an hour's.
+/// How many hours a station can be drawn from, so that a minute's cadence weighs no more than an hour's.
 #[allow(clippy::cast_precision_loss)] // millions
-fn hours(series: &Series) -> f64 {
-    let span = series.samples.last().map_or(0, |last| last.time - series.samples[0].time);
-    (series.samples.len() as f64).min(span as f64 / 3600.0)
+fn hours(series: &Series, range: &std::ops::Range<usize>) -> f64 {
+    let samples = &series.samples[range.clone()];
+    let span = samples.last().map_or(0, |last| last.time - samples[0].time);
+    (samples.len() as f64).min(span as f64 / 3600.0 + 1.0)
 }
 
 /// Where an example goes.
@@ -278,5 +284,33 @@ fn level(targets: &mut [f32]) {
         // A handful of cases must not get the weight of thousands.
         let factor = share / sum.max(200.0);
         targets.iter_mut().skip(column).step_by(TARGETS).for_each(|w| *w *= factor);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::{Split, Want};
+
+    #[test]
+    fn every_station_is_drawn_as_often_as_its_share_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut rows = "station,time,temperature\n".to_owned();
+        for hour in 0..20 * 24 {
+            for station in ["A", "B", "C", "D"] {
+                rows.push_str(&format!("{station},2024-01-{:02} {:02}:00,5\n", 1 + hour / 24, hour % 24));
+            }
+        }
+        std::fs::write(folder.path().join("n.csv"), rows).unwrap();
+        std::fs::write(folder.path().join("n_stations.csv"), "station\nA\nB\nC\nD\n").unwrap();
+        let networks = crate::dataset::read(folder.path(), Split::TrainAll, Want::All, |_| ()).unwrap();
+        let source = Source::learnt(&networks, 0.0, 1);
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut drawn = [0; 4];
+        for _ in 0..4000 {
+            let (series, _) = source.chosen(rng.random::<f64>());
+            drawn[usize::from(series.station.id.as_str().as_bytes()[0] - b'A')] += 1;
+        }
+        assert!(drawn.iter().all(|n| (900..1100).contains(n)), "{drawn:?}");
     }
 }
