@@ -10,7 +10,6 @@ mod climatology;
 mod columns;
 mod exchange;
 mod npy;
-mod plots;
 mod regression;
 mod report;
 mod ridge;
@@ -168,7 +167,7 @@ pub fn evaluate(options: &EvaluateOptions) -> anyhow::Result<Evaluation> {
         left_out.push("climatology, damped anomaly, blend and ridge: nothing to fit them on (--training-data)".into());
     } else {
         let networks = data.judged.iter().chain(data.training.iter().flatten());
-        let climatology = Climatology::fit(data.training(), networks);
+        let climatology = Climatology::fit(networks);
         rivals.mixture = Mixture::fit(&training[..training.len().min(simple::FITTED)], climatology);
         rivals.ridge = Rivals::ridge(&Examples::of(&training), &judged[0]);
     }

@@ -93,7 +93,9 @@ pub(crate) fn training(networks: &[Network], count: usize, seed: u64) -> Vec<Cas
     let mut rng = StdRng::seed_from_u64(seed);
     let mut cases = Vec::with_capacity(count);
     for _ in 0..if stations.is_empty() { 0 } else { count } {
-        let chosen = chances.partition_point(|chance| *chance < rng.random::<f64>() * sum);
+        // Drawn once: a draw per comparison would favour the stations in the middle.
+        let drawn = rng.random::<f64>() * sum;
+        let chosen = chances.partition_point(|chance| *chance < drawn);
         let (network, series, range, late) = &stations[chosen.min(stations.len() - 1)];
         let reference = series.samples[rng.random_range(range.clone())].time;
         if reference >= *late || reference < *late - APART {

@@ -1,7 +1,7 @@
 //! What is usual at a place, an hour and a season: harmonics of the day and of the year.
 //!
-//! A station with most of a year of reports before the cut has its own; for the others one function
-//! of latitude, elevation, season and hour is fitted on all training stations.
+//! Only a station with most of a year of reports before the cut has them. One function of place,
+//! season and hour for the others was tried: on a continent that it was not fitted on it is 8 °C wrong.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,6 @@ use crate::grid::{Grid, Level};
 const KINDS: usize = Target::COUNT + 1;
 /// The constant and two harmonics, of the day times of the year.
 const BASIS: usize = 25;
-const PLACES: usize = 4;
 /// A year, s.
 const YEAR: f64 = 365.2425 * 86_400.0;
 /// Own harmonics need reports over this long before the cut, s, and so many.
@@ -34,38 +33,31 @@ type Coefficients = [Option<Vec<f64>>; KINDS];
 
 /// Fitted harmonics.
 pub(crate) struct Climatology {
-    global: Coefficients,
     own: HashMap<StationId, Coefficients>,
 }
 
 impl Climatology {
-    /// Fits the function of places on the training stations and the harmonics of those stations,
-    /// of any network in `all`, that have a history before its cut.
-    pub(crate) fn fit<'a>(training: &[Network], all: impl Iterator<Item = &'a Network>) -> Self {
-        let mut equations = Equations::<KINDS>::new(BASIS * PLACES);
-        for network in training {
-            for series in network.training() {
-                let each = 150;
-                history(series, network.cut, each, |time, values| equations.add(&row(series, time), values));
-            }
-        }
+    /// Fits the harmonics of those stations that have a history before their network's cut.
+    pub(crate) fn fit<'a>(all: impl Iterator<Item = &'a Network>) -> Self {
         let mut own = HashMap::new();
         for network in all {
             for series in &network.series {
                 own.extend(own_harmonics(series, network.cut).map(|found| (series.station.id.clone(), found)));
             }
         }
-        Self { global: solve(&mut equations), own }
+        Self { own }
     }
 
-    /// What is usual at that hour; the chance of rain for no target.
+    /// Whether the station of a case has a history.
+    pub(crate) fn knows(&self, case: &Case<'_>) -> bool {
+        self.own.contains_key(&case.series.station.id)
+    }
+
+    /// What is usual at that hour, where the station has a history; the chance of rain for no target.
     pub(crate) fn usual(&self, case: &Case<'_>, time: Time, target: Option<Target>) -> Option<f32> {
         let kind = target.map_or(Target::COUNT, |target| target as usize);
-        let own = self.own.get(&case.series.station.id).and_then(|own| own[kind].as_ref());
-        let value = match own {
-            Some(coefficients) => dot(&basis(case.series, time), coefficients),
-            None => dot(&row(case.series, time), self.global[kind].as_ref()?),
-        };
+        let coefficients = self.own.get(&case.series.station.id)?[kind].as_ref()?;
+        let value = dot(&basis(case.series, time), coefficients);
         #[allow(clippy::cast_possible_truncation)] // weather
         Some(match target {
             None => value.clamp(0.0, 1.0) as f32,
@@ -125,13 +117,4 @@ fn basis(series: &Series, time: Time) -> [f64; BASIS] {
     let mut basis: [f64; BASIS] = std::array::from_fn(|i| year[i / day.len()] * day[i % day.len()]);
     basis.rotate_left(1);
     basis
-}
-
-/// The harmonics times what is known of the place. Seasons turn round at the equator.
-fn row(series: &Series, time: Time) -> Vec<f64> {
-    let latitude = series.station.position().map_or(0.0, |(latitude, _)| latitude.to_radians().sin());
-    let height = series.station.elevation.map_or(0.0, |metres| f64::from(metres) / 1000.0);
-    let basis = basis(series, time);
-    let places: [f64; PLACES] = [latitude * latitude, latitude, height, 1.0];
-    places.iter().flat_map(|place| basis.iter().map(move |b| place * b)).collect()
 }

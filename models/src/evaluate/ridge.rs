@@ -107,7 +107,7 @@ impl Scaling {
         let scaled = chosen.map(|at| {
             let value = columns.get(at).map_or(f64::NAN, |v| f64::from(*v));
             // A column that is far out in a new place must not carry the forecast away.
-            if value.is_finite() { ((value - self.means[at]) * self.factors[at]).clamp(-8.0, 8.0) } else { 0.0 }
+            if value.is_finite() { ((value - self.means[at]) * self.factors[at]).clamp(-4.0, 4.0) } else { 0.0 }
         });
         scaled.chain([1.0]).collect()
     }

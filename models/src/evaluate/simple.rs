@@ -27,6 +27,9 @@ pub(crate) type Simple = [Option<f32>; SIMPLE];
 /// A forecast of each for the two components of the wind.
 type Vectors = [Option<(f32, f32)>; SIMPLE];
 
+/// By subject, then lead.
+type Weights = [[[f32; SIMPLE]; REPORTED.len()]; SUBJECTS.len()];
+
 /// What is usual, how anomalies fade and how the baselines mix; without a fit there are only the two
 /// kinds of persistence.
 #[derive(Default)]
@@ -34,16 +37,18 @@ pub(crate) struct Mixture {
     climatology: Option<Climatology>,
     /// By target, then lead: what is left of an anomaly.
     left: Option<[[f32; REPORTED.len()]; Target::COUNT]>,
-    /// By subject, then lead.
-    weights: Option<[[[f32; SIMPLE]; REPORTED.len()]; SUBJECTS.len()]>,
+    /// By subject, then lead: for stations with a climatology, and for those without.
+    weights: Option<[Weights; 2]>,
 }
 
 impl Mixture {
     pub(crate) fn fit(cases: &[Case<'_>], climatology: Climatology) -> Self {
         let mut mixture = Self { climatology: Some(climatology), ..Self::default() };
         mixture.fit_dampings(cases);
-        mixture.fit_weights(cases);
-        mixture
+        let with = mixture.best_weights(cases);
+        let climatology = mixture.climatology.take();
+        let without = mixture.best_weights(cases);
+        Self { climatology, weights: Some([with, without]), ..mixture }
     }
 
     fn fit_dampings(&mut self, cases: &[Case<'_>]) {
@@ -69,7 +74,7 @@ impl Mixture {
     }
 
     /// Of all mixtures on the grid, the one with the least error.
-    fn fit_weights(&mut self, cases: &[Case<'_>]) {
+    fn best_weights(&self, cases: &[Case<'_>]) -> Weights {
         let grid = grid();
         let mut losses = vec![[[0.0_f64; REPORTED.len()]; SUBJECTS.len()]; grid.len()];
         for case in cases {
@@ -92,7 +97,7 @@ impl Mixture {
             let best = all.min_by(|(_, a), (_, b)| a[index][at].total_cmp(&b[index][at]));
             best.map_or([0.0; SIMPLE], |(weights, _)| *weights)
         };
-        self.weights = Some(std::array::from_fn(|index| std::array::from_fn(|at| best(index, at))));
+        std::array::from_fn(|index| std::array::from_fn(|at| best(index, at)))
     }
 
     fn forecasts(&self, case: &Case<'_>, past: &Past, subject: Subject, at: usize) -> Forecasts {
@@ -109,7 +114,9 @@ impl Mixture {
     /// Each baseline and their mixture, for the `at`th of the reported leads.
     pub(crate) fn all(&self, case: &Case<'_>, past: &Past, subject: usize, at: usize) -> (Simple, Option<f32>) {
         let forecasts = self.forecasts(case, past, SUBJECTS[subject], at);
-        (forecasts.each(), self.weights.and_then(|weights| forecasts.mixed(&weights[subject][at])))
+        let known = self.climatology.as_ref().is_some_and(|climatology| climatology.knows(case));
+        let weights = self.weights.as_ref().map(|[with, without]| if known { with } else { without });
+        (forecasts.each(), weights.and_then(|weights| forecasts.mixed(&weights[subject][at])))
     }
 
     fn of(&self, case: &Case<'_>, past: &Past, target: Target, at: usize) -> Simple {
@@ -118,7 +125,9 @@ impl Mixture {
             let value = usual + left[target as usize][at] * anomaly(past, target).unwrap_or(0.0);
             if target.non_negative() { value.max(0.0) } else { value }
         });
+        // Where there is no history, what is usual is what the window's days had at that hour.
         let usual = self.climatology.as_ref().and_then(|c| c.usual(case, valid(case, lead), Some(target)));
+        let usual = usual.or(self.left.and_then(|_| usual_of_days(past, target, lead)));
         let channel = target.channel();
         [persistence(past, channel), diurnal(past, channel, lead), usual, damped]
     }
@@ -127,12 +136,9 @@ impl Mixture {
     fn chances(&self, case: &Case<'_>, past: &Past, at: usize) -> Simple {
         let wet = |mm: f32| if mm >= WET { 1.0 } else { 0.0 };
         let channel = Target::Rain.channel();
-        [
-            persistence(past, channel).map(wet),
-            diurnal(past, channel, REPORTED[at]).map(wet),
-            self.climatology.as_ref().and_then(|c| c.usual(case, valid(case, REPORTED[at]), None)),
-            self.left.and_then(|_| wet_share(past, DAYS * 24)),
-        ]
+        let window = self.left.and_then(|_| wet_share(past, DAYS * 24));
+        let usual = self.climatology.as_ref().and_then(|c| c.usual(case, valid(case, REPORTED[at]), None));
+        [persistence(past, channel).map(wet), diurnal(past, channel, REPORTED[at]).map(wet), usual.or(window), window]
     }
 }
 

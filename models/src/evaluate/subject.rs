@@ -31,8 +31,7 @@ pub(crate) const SUBJECTS: [Subject; 8] = [
     Subject::Scalar(Quantity::Precipitation, Target::Rain, "precipitation, mm"),
     Subject::Chance,
 ];
-/// Indexes of [`SUBJECTS`].
-pub(crate) const TEMPERATURE: usize = 0;
+/// The index of the chance of rain in [`SUBJECTS`].
 pub(crate) const CHANCE: usize = 7;
 
 /// What a forecast says: one number, and seven where it has a distribution.
