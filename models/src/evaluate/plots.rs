@@ -101,7 +101,9 @@ fn coverage(groups: &[Group]) -> String {
 }
 
 fn reliability(groups: &[Group]) -> String {
-    let shown = [Contender::Model, Contender::Ridge, Contender::Learned];
+    let known = |c: &Contender| groups.iter().any(|g| g.reliability.iter().any(|r| r.contender == *c));
+    let shown = [Contender::Model, Contender::Ridge, Contender::Learned].into_iter().filter(known);
+    let shown: Vec<Contender> = shown.collect();
     let mut page = Page::new(3, legend(&shown));
     let tenths: Vec<f64> = (0..=5).map(|n| f64::from(n) / 5.0).collect();
     for group in groups {
@@ -124,7 +126,7 @@ fn reliability(groups: &[Group]) -> String {
                 panel.fill((left + 0.01, 0.0), (left + 0.09, share), "#ecdedd");
             }
             panel.line(&[(0.0, 0.0), (1.0, 1.0)], "#888", 0.8);
-            for contender in shown.into_iter().rev() {
+            for contender in shown.iter().rev().copied() {
                 // A handful of cases in a bin says nothing.
                 let bins = of(contender).map(|r| r.bins.as_slice()).unwrap_or_default();
                 let line = bins.iter().filter(|(n, ..)| *n >= 30).map(|(_, p, o)| (*p, *o));
@@ -168,6 +170,7 @@ fn ranks(groups: &[Group]) -> String {
             }
             panel.line(&[(0.0, 1.0), (1.0, 1.0)], "#222", 1.0);
         }
+        page.row();
     }
     page.finish()
 }

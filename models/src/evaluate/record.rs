@@ -2,7 +2,7 @@
 //! quantity, so that the files of two versions can be compared line by line.
 
 use serde_json::{Map, Value, json};
-use weather::LEADS;
+use weather::{LEADS, QUANTILES};
 
 use super::report::quantities;
 use super::summary::{Group, Score, Spread};
@@ -150,6 +150,7 @@ fn by_lead(group: &Group) -> Vec<Value> {
         line.insert("quantity".into(), json!(quantity));
         line.insert("n".into(), json!(of(&|s| json!(s.n))));
         line.insert("score".into(), json!(of(&|s| short(s.score, 4))));
+        line.insert("rmse".into(), json!(of(&|s| four(s.rmse))));
         line.insert("bias".into(), json!(of(&|s| s.bias.map_or(Value::Null, |bias| short(bias, 2)))));
         let spread = |value: &dyn Fn(&Spread) -> Value| of(&|s| s.spread.as_ref().map_or(Value::Null, value));
         if group.by_lead.iter().any(|s| s.quantity == quantity && s.spread.is_some()) {
@@ -157,6 +158,9 @@ fn by_lead(group: &Group) -> Vec<Value> {
             for (index, name) in ["within_50", "within_80", "within_90"].into_iter().enumerate() {
                 line.insert(name.into(), json!(spread(&|s| thousandth(s.coverage[index]))));
             }
+            line.insert("width_80".into(), json!(spread(&|s| short(s.width[1], 4))));
+            let pinball = |level: usize| spread(&|s| short(s.pinball[level], 3));
+            line.insert("pinball".into(), json!((0..QUANTILES.len()).map(pinball).collect::<Vec<_>>()));
         }
         Value::Object(line)
     };

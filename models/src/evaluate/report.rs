@@ -3,7 +3,7 @@
 use super::summary::{Comparison, Group, Score};
 use super::table::table;
 use super::tally::Contender;
-use super::targets::{hardest, percent};
+use super::targets::{Verdict, hardest, percent};
 use super::{Evaluation, REPORTED};
 
 const PLOTS: [(&str, &str); 4] = [
@@ -33,8 +33,7 @@ impl Evaluation {
             text.push_str(&format!("{title}:\n\n![{title}]({plots}/{file})\n\n"));
         }
         text.push_str(&format!(
-            "## Network by network\n\n`best simple` is the lowest of persistence, diurnal, climatology, damped and \
-             their blend. Every lead from 1 to 48 h, all contenders and every station are in \
+            "## Network by network\n\nEvery lead from 1 to 48 h, all contenders and every station are in \
              [evaluation.json]({plots}/evaluation.json).\n\n"
         ));
         for group in self.groups.iter().skip(1) {
@@ -84,16 +83,16 @@ impl Evaluation {
     fn targets(&self) -> String {
         let verdicts = self.verdicts();
         let count = |wanted: Option<bool>| verdicts.iter().filter(|v| v.reached == wanted).count();
-        let rows: Vec<Vec<String>> = verdicts
-            .iter()
-            .map(|v| {
-                let reached = v.reached.map_or("not measured", |reached| if reached { "met" } else { "NOT met" });
-                vec![v.what.clone(), v.wanted.clone(), v.found.clone(), reached.to_owned()]
-            })
-            .collect();
+        let measured = verdicts.iter().filter_map(|v| Some((v, v.reached?)));
+        let row = |(v, reached): (&Verdict, bool)| {
+            let verdict = if reached { "met" } else { "NOT met" };
+            vec![v.what.clone(), v.wanted.clone(), v.found.clone(), verdict.to_owned()]
+        };
+        let rows: Vec<Vec<String>> = measured.map(row).collect();
         format!(
-            "## Targets\n\n{} met, {} not met, {} not measured. Measured by the mean; in brackets the 95 % interval of \
-             draws of ten-day blocks, both contenders in the same draw.\n\n{}",
+            "## Targets\n\n{} met, {} not met, {} not measured. The mean decides; in brackets the 95 % interval over \
+             draws of ten-day blocks, both contenders in the same draw. Coverage is that of every lead from 1 to 48 \
+             h.\n\n{}",
             count(Some(true)),
             count(Some(false)),
             count(None),
@@ -111,7 +110,8 @@ const METHOD: &str = "Errors are mean absolute errors of the median; of a direct
     mean of the window's days at that hour.\n\
     - `damped`: that mean, and what is left by then of the newest value's distance from it.\n\
     - `blend`: the mixture of these four (weights that add up to 1, by quantity and lead) with the least error on the \
-    training cases.\n\
+    training cases. `best simple`: whichever of these five did best here, so that a blend that was fitted elsewhere \
+    makes nobody look good.\n\
     - `ridge`: linear regression on some 300 columns of the window. `LightGBM`: trees on the same columns. Their \
     quantiles are those of their residuals in the last part of the training period.\n\
     - CRPS is from the seven served quantiles, weighted by the ranks they stand for. Most hours are dry, and a dry hour \
@@ -176,25 +176,27 @@ fn errors(group: &Group) -> String {
 }
 
 fn savings(group: &Group) -> String {
-    let candidates = [
-        ("over blend", Contender::Blend, "score"),
-        ("over ridge", Contender::Ridge, "score"),
-        ("over LightGBM", Contender::Learned, "score"),
-        ("CRPS, over LightGBM", Contender::Learned, "crps"),
+    let columns = [
+        ("over best simple", None, "score"),
+        ("over ridge", Some(Contender::Ridge), "score"),
+        ("over LightGBM", Some(Contender::Learned), "score"),
+        ("CRPS, over LightGBM", Some(Contender::Learned), "crps"),
     ];
     let present = present(group);
-    let shown: Vec<_> = candidates.into_iter().filter(|(_, contender, _)| present.contains(contender)).collect();
+    let known = |against: Option<Contender>| against.is_none_or(|against| present.contains(&against));
+    let shown: Vec<_> = columns.into_iter().filter(|(_, against, _)| known(*against)).collect();
     let mut head = vec!["saved", "lead h"];
     head.extend(shown.iter().map(|(name, ..)| *name));
     let rows = rows(group, |quantity, lead| {
-        let find = |against, of| {
+        let cell = |(_, against, of): &(&str, Option<Contender>, &str)| {
+            let against = against.or_else(|| hardest(group, quantity, lead))?;
             let wanted =
-                |c: &&Comparison| c.quantity == quantity && c.lead == lead && c.against == against && c.of == of;
-            group.comparisons.iter().find(wanted).map(percent).unwrap_or_default()
+                |c: &&Comparison| c.quantity == quantity && c.lead == lead && c.against == against && c.of == *of;
+            group.comparisons.iter().find(wanted).map(percent)
         };
-        Some(shown.iter().map(|(_, against, of)| find(*against, *of)).collect())
+        Some(shown.iter().map(|column| cell(column).unwrap_or_default()).collect())
     });
-    if shown.is_empty() { "No fitted baseline.\n".into() } else { table(&head, 1, &rows) }
+    table(&head, 1, &rows)
 }
 
 fn crps(score: Option<&Score>) -> String {
@@ -206,7 +208,7 @@ fn share(part: f64) -> String {
 }
 
 fn quantiles(group: &Group) -> String {
-    let head = ["quantiles", "lead h", "CRPS", "ridge", "LightGBM", "in 50 %", "in 80 %", "in 90 %", "bias"];
+    let head = ["quantiles", "lead h", "CRPS", "of ridge", "of LightGBM", "in 50 %", "in 80 %", "in 90 %", "bias"];
     let rows = rows(group, |quantity, lead| {
         let of = at(group, quantity, lead);
         let model = of(Contender::Model)?;

@@ -46,6 +46,11 @@ impl Page {
         Self { columns: columns.max(1), panels: 0, body: String::new(), legend }
     }
 
+    /// The next panel begins a row.
+    pub(crate) fn row(&mut self) {
+        self.panels = self.panels.next_multiple_of(self.columns);
+    }
+
     /// The next panel, with its axes.
     #[allow(clippy::cast_precision_loss)] // a handful of panels
     pub(crate) fn panel(&mut self, frame: &Frame<'_>) -> Panel<'_> {
@@ -127,7 +132,7 @@ impl Panel<'_> {
         self.text((x, y), "middle", &format!(" transform=\"rotate(-90 {x:.1} {y:.1})\""), frame.y.0);
     }
 
-    /// A line through points; a dot on each where there are few.
+    /// A line through points; a dot on each where there are few, but for a straight line.
     pub(crate) fn line(&mut self, points: &[(f64, f64)], colour: &str, width: f64) {
         let placed: Vec<(f64, f64)> =
             points.iter().filter(|(x, y)| x.is_finite() && y.is_finite()).map(|(x, y)| self.at(*x, *y)).collect();
@@ -137,7 +142,7 @@ impl Panel<'_> {
             "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\"/>",
             path.join(" ")
         );
-        for (x, y) in placed.iter().filter(|_| placed.len() < 12) {
+        for (x, y) in placed.iter().filter(|_| (3..12).contains(&placed.len())) {
             let _ = writeln!(
                 self.page.body,
                 "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{:.1}\" fill=\"{colour}\"/>",

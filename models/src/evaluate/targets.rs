@@ -55,7 +55,9 @@ impl Evaluation {
             }
         }
         verdicts.extend(networks.iter().filter_map(rain));
-        verdicts.extend(networks.iter().filter_map(coverage));
+        for network in networks {
+            verdicts.extend([TEMPERATURE].into_iter().chain(OTHERS).filter_map(|quantity| coverage(network, quantity)));
+        }
         verdicts
     }
 }
@@ -85,7 +87,7 @@ fn over_simple(all: &Group, lead: usize, wanted: f64) -> Verdict {
     let same = against.and_then(|against| find(all, TEMPERATURE, lead, against, "score"));
     let name = against.filter(|against| *against != Contender::Blend).map(|a| format!(" ({} alone)", a.name()));
     Verdict {
-        what: format!("{TEMPERATURE}, {lead} h: error saved over the best blend{}", name.unwrap_or_default()),
+        what: format!("{}, {lead} h: error saved over the best blend{}", word(TEMPERATURE), name.unwrap_or_default()),
         wanted: format!("{:.1} %", wanted * 100.0),
         found: same.map(percent).unwrap_or_default(),
         reached: same.map(|c| c.skill >= wanted),
@@ -96,7 +98,7 @@ fn saving(group: &Group, quantity: &str, lead: usize, against: Contender, of: &s
     let same = find(group, quantity, lead, against, of);
     let name = if of == "crps" { "CRPS" } else { "error" };
     Verdict {
-        what: format!("{quantity}, {lead} h: {name} saved over {}", against.name()),
+        what: format!("{}, {lead} h: {name} saved over {}", word(quantity), against.name()),
         wanted: if wanted > 0.0 { format!("{:.1} %", wanted * 100.0) } else { "none lost".into() },
         found: same.map(percent).unwrap_or_default(),
         reached: same.map(|c| c.skill >= wanted),
@@ -109,30 +111,28 @@ fn rain(network: &Group) -> Option<Verdict> {
     let skills = leads.filter_map(|r| Some((r.over_window?, r.lead)));
     let (least, lead) = skills.min_by(|a, b| a.0.total_cmp(&b.0))?;
     Some(Verdict {
-        what: format!("{}, rain: Brier skill over the window's own frequency", network.name),
-        wanted: format!("above 0 at every lead to {RAIN_UNTIL} h"),
-        found: format!("{least:+.3} at the least, {lead} h"),
+        what: format!("{}, rain to {RAIN_UNTIL} h: Brier skill over the window's own", network.name),
+        wanted: "above 0".into(),
+        found: format!("{least:+.3} or more ({lead} h)"),
         reached: Some(least > 0.0),
     })
 }
 
-/// How far the shares within the 80 % interval range over all leads.
-fn coverage(network: &Group) -> Option<Verdict> {
-    let mut found = Vec::new();
-    let mut reached = true;
-    for quantity in [TEMPERATURE].into_iter().chain(OTHERS) {
-        let of = network.by_lead.iter().filter(|s| s.quantity == quantity);
-        let covered: Vec<f64> = of.filter_map(|s| Some(s.spread.as_ref()?.coverage[1])).collect();
-        let Some(low) = covered.iter().copied().reduce(f64::min) else { continue };
-        let high = covered.iter().copied().fold(low, f64::max);
-        reached &= covered.iter().all(|share| (COVERED.0..=COVERED.1).contains(share));
-        let name = quantity.split(',').next().unwrap_or(quantity);
-        found.push(format!("{name} {:.1} to {:.1}", low * 100.0, high * 100.0));
-    }
-    (!found.is_empty()).then(|| Verdict {
-        what: format!("{}, 80 % interval: share within", network.name),
-        wanted: format!("{:.0} to {:.0} % at every lead", COVERED.0 * 100.0, COVERED.1 * 100.0),
-        found: found.join(", "),
-        reached: Some(reached),
+/// Between what the share within the 80 % interval lies over all leads.
+fn coverage(network: &Group, quantity: &str) -> Option<Verdict> {
+    let of = network.by_lead.iter().filter(|s| s.quantity == quantity);
+    let covered: Vec<f64> = of.filter_map(|s| Some(s.spread.as_ref()?.coverage[1])).collect();
+    let (low, high) = (covered.iter().copied().reduce(f64::min)?, covered.iter().copied().reduce(f64::max)?);
+    let within = covered.iter().filter(|share| (COVERED.0..=COVERED.1).contains(*share)).count();
+    Some(Verdict {
+        what: format!("{}, {}: within the 80 % interval", network.name, word(quantity)),
+        wanted: format!("{:.0} to {:.0} %", COVERED.0 * 100.0, COVERED.1 * 100.0),
+        found: format!("{:.1} to {:.1} %, {within} of {} leads", low * 100.0, high * 100.0, covered.len()),
+        reached: Some(within == covered.len()),
     })
+}
+
+/// A quantity without its unit.
+fn word(quantity: &str) -> &str {
+    quantity.split(',').next().unwrap_or(quantity)
 }
