@@ -30,7 +30,7 @@ pub(crate) fn write(path: &Path, matrix: &Matrix) -> anyhow::Result<()> {
     let shape = format!("({}, {})", matrix.rows().len(), matrix.columns);
     let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
     // The format asks for data that begins at a multiple of 64.
-    while (MAGIC.len() + 2 + header.len() + 1) % 64 != 0 {
+    while !(MAGIC.len() + 2 + header.len() + 1).is_multiple_of(64) {
         header.push(' ');
     }
     header.push('\n');

@@ -237,12 +237,12 @@ pub(crate) fn group(tally: &Tally, network: Option<usize>, name: String) -> Grou
         reliability: Vec::new(),
         ranks: Vec::new(),
     };
-    for subject in 0..SUBJECTS.len() {
+    for (subject, kind) in SUBJECTS.into_iter().enumerate() {
         for (at, lead) in REPORTED.into_iter().enumerate() {
             compare(tally, network, subject, at, &mut group);
             let counts = tally.ranks(network, subject, at);
             if counts.iter().sum::<u64>() > 0 {
-                group.ranks.push(Ranks { quantity: SUBJECTS[subject].name(), lead, counts });
+                group.ranks.push(Ranks { quantity: kind.name(), lead, counts });
             }
         }
         for lead in 1..=LEADS {
