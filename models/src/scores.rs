@@ -204,9 +204,11 @@ mod tests {
         let deciles: Vec<f64> = (1..10).map(|i| f64::from(i) / 10.0).collect();
         near(of_normal(&deciles).0, 0.6238);
         near(of_normal(&deciles).1, 0.6646);
-        let (weighted, unweighted) = of_normal(&[0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95]);
+        // The reference's seven levels, whose ends are further out than those that are served.
+        let (weighted, unweighted) = of_normal(&[0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975]);
         near(weighted, 0.5850);
         near(unweighted, 0.4334);
+        near(of_normal(&[0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95]).0, 0.5910);
     }
 
     #[test]
