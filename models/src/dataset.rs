@@ -165,10 +165,8 @@ fn tables(data: &Path) -> anyhow::Result<Vec<(String, PathBuf, PathBuf)>> {
 }
 
 fn read_table(observations: &Path, stations: &Path) -> anyhow::Result<(HashMap<StationId, Series>, String)> {
-    let mut series: HashMap<StationId, Series> = read_stations(stations)?
-        .into_iter()
-        .map(|station| (station.id.clone(), Series::new(station)))
-        .collect();
+    let mut series: HashMap<StationId, Series> =
+        read_stations(stations)?.into_iter().map(|station| (station.id.clone(), Series::new(station))).collect();
     let mut file = read_observations(observations, Filter::default())?;
     for observation in file.by_ref() {
         let observation = observation?;

@@ -3,6 +3,7 @@
 //! [`Forecaster`] turns windows into predictions. Burn's types stay inside this crate.
 
 mod backend;
+mod backtest;
 mod baselines;
 mod batch;
 mod dataset;
@@ -20,6 +21,7 @@ mod train;
 mod version;
 
 pub use backend::{BackendKind, UnknownBackend};
+pub use backtest::{Backtest, BacktestReport, History, Moments};
 pub use evaluate::{EvaluateOptions, Evaluation, NetworkScores, PER_STATION, evaluate};
 pub use forecaster::{Forecaster, Input, Output};
 pub use train::{Budget, TrainOptions, train};

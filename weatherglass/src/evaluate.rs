@@ -39,15 +39,10 @@ pub(crate) struct EvaluateArgs {
 
 /// Prints the tables and writes them, with the command that made them.
 pub(crate) fn run(args: EvaluateArgs) -> anyhow::Result<()> {
-    let known = models::versions(&args.models);
-    let wanted = |id: &weather::ModelId| id.name == args.name && args.version.as_ref().is_none_or(|v| *v == id.version);
-    let chosen = known.iter().rfind(|v| wanted(&v.id)).with_context(|| {
-        let names: Vec<String> = known.iter().map(|v| format!("{} {}", v.id.name, v.id.version)).collect();
-        format!("{}: no such version; there are: {}", args.models.display(), names.join(", "))
-    })?;
+    let chosen = crate::models::find(&args.models, &args.name, args.version.as_deref())?;
     let evaluation = models::evaluate(&EvaluateOptions {
         data: args.data,
-        version: chosen.folder.clone(),
+        version: chosen.folder,
         backend: args.backend,
         everything: args.all,
         cases: args.cases,
