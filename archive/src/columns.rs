@@ -139,7 +139,7 @@ pub(crate) fn put(values: &mut Values, meaning: Meaning, kind: PressureKind, num
         Meaning::HourlyPrecipitation => (Variable::Precipitation, number),
     };
     if check_value(variable, value).is_err() {
-        report.dropped[variable as usize] += 1;
+        report.impossible(variable, value);
         return;
     }
     if meaning == Meaning::HourlyPrecipitation {

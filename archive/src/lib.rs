@@ -29,5 +29,5 @@ pub use error::ArchiveError;
 pub use observations::{Arrival, Filter, Observations, count_rows, read_observations};
 pub use predictions::{Predicted, PredictionRow, PredictionWriter, read_predictions};
 pub use reference_times::{ReferenceTime, read_reference_times};
-pub use report::{BadRow, Report};
+pub use report::{BadRow, Impossible, Report};
 pub use stations::read_stations;

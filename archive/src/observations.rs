@@ -159,10 +159,12 @@ impl Observations {
         let (station, time, received) = match (row.station, row.time, row.received) {
             (Ok(station), Ok(time), Ok(received)) => (station, time, received),
             (Err(message), _, _) | (_, Err(message), _) | (_, _, Err(message)) => {
+                self.report.of_row.clear();
                 self.report.bad(|| message);
                 return None;
             }
         };
+        self.report.row_of(&station);
         if !self.filter.wants(&station, time) {
             self.report.filtered += 1;
             return None;

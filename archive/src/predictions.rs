@@ -3,11 +3,11 @@
 //! | column | type | |
 //! |---|---|---|
 //! | `station` | string | |
-//! | `requested_time` | timestamp (ms, UTC) | what was asked for: nothing that arrived later is known |
 //! | `reference_time` | timestamp (ms, UTC) | the newest observation known by then; leads count from it |
 //! | `lead` | int32 | hours after `reference_time`, 1 to 48 |
 //! | `variable` | string | a [`Quantity`], `wind_direction` or `precipitation_probability` |
 //! | `q05` ... `q95` | float | in the variable's unit; of the last two only `q50` has a value |
+//! | `requested_time` | timestamp (ms, UTC) | what was asked for: nothing that arrived later is known |
 //!
 //! A quantity that was not forecast has no rows. The model stands in the file's metadata, as
 //! `weatherglass.model` and `weatherglass.model_version`.
@@ -38,16 +38,18 @@ const GROUP: usize = 393_216;
 const WIND_DIRECTION: &str = "wind_direction";
 const PROBABILITY: &str = "precipitation_probability";
 const LEVELS: usize = QUANTILES.len();
-const COLUMNS: usize = 5 + LEVELS;
+/// The column of `q05`.
+const FIRST_LEVEL: usize = 4;
+const COLUMNS: usize = FIRST_LEVEL + LEVELS + 1;
 
 const SCHEMA: &str = "message predictions {
     required binary station (UTF8);
-    required int64 requested_time (TIMESTAMP(MILLIS,true));
     required int64 reference_time (TIMESTAMP(MILLIS,true));
     required int32 lead;
     required binary variable (UTF8);
     optional float q05; optional float q10; optional float q25; required float q50;
     optional float q75; optional float q90; optional float q95;
+    required int64 requested_time (TIMESTAMP(MILLIS,true));
 }";
 
 /// One station's prediction at one moment.
@@ -202,7 +204,6 @@ impl Group {
 
     fn write(&self, rows: &mut SerializedRowGroupWriter<'_, BufWriter<File>>) -> Result<(), ParquetError> {
         write_column::<ByteArrayType>(rows, &self.station, None)?;
-        write_column::<Int64Type>(rows, &self.requested, None)?;
         write_column::<Int64Type>(rows, &self.reference, None)?;
         write_column::<Int32Type>(rows, &self.lead, None)?;
         write_column::<ByteArrayType>(rows, &self.variable, None)?;
@@ -210,7 +211,7 @@ impl Group {
             let levels = (level != MEDIAN).then_some(self.spread.as_slice());
             write_column::<FloatType>(rows, values, levels)?;
         }
-        Ok(())
+        write_column::<Int64Type>(rows, &self.requested, None)
     }
 }
 
@@ -267,12 +268,12 @@ fn read_group(
         ColumnReader::FloatColumnReader(mut r) => column(&mut r, rows, |v| Some(*v), || None),
         _ => Err(other(at)),
     };
-    let leads = match group.get_column_reader(3)? {
+    let leads = match group.get_column_reader(2)? {
         ColumnReader::Int32ColumnReader(mut r) => column(&mut r, rows, |v| *v, || 0)?,
-        _ => return Err(other(3)),
+        _ => return Err(other(2)),
     };
-    let (stations, requested, reference, variables) = (text(0)?, time(1)?, time(2)?, text(4)?);
-    let quantiles: Vec<Vec<Option<f32>>> = (5..COLUMNS).map(number).collect::<Result<_, _>>()?;
+    let (stations, requested, reference, variables) = (text(0)?, time(COLUMNS - 1)?, time(1)?, text(3)?);
+    let quantiles: Vec<Vec<Option<f32>>> = (FIRST_LEVEL..COLUMNS - 1).map(number).collect::<Result<_, _>>()?;
     for (row, (station, variable)) in stations.into_iter().zip(variables).enumerate() {
         take(PredictionRow {
             station,
