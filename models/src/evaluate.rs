@@ -142,6 +142,9 @@ pub fn evaluate(options: &EvaluateOptions) -> anyhow::Result<Evaluation> {
     let mut forecaster = Forecaster::load(&options.version, options.backend)?;
     let split = if options.everything { Split::JudgeAll } else { Split::At(cut(&options.version)?) };
     let networks = dataset::read(&options.data, split, Want::Judged, |_| ())?;
+    for network in &networks {
+        network.reports.iter().for_each(|report| eprintln!("{}", report.summary()));
+    }
     let evaluation = self::networks(&networks, &mut forecaster, options.cases);
     anyhow::ensure!(
         !evaluation.lines.is_empty(),

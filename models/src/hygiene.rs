@@ -8,6 +8,8 @@ mod faults;
 mod report;
 mod units;
 
+use std::path::Path;
+
 use archive::Impossible;
 use weather::{Sample, Station, Variable, VariableSet, quality};
 
@@ -42,22 +44,19 @@ pub(crate) fn clean(
     report
 }
 
-/// Whether a file as a whole can be learnt from.
+/// Whether the file at `path` as a whole can be learnt from.
 ///
 /// # Errors
 /// When a column is in another unit at most of its stations: named, with the fix.
-pub(crate) fn accept(report: &FileReport) -> anyhow::Result<()> {
+pub(crate) fn accept(path: &Path, report: &FileReport) -> anyhow::Result<()> {
     for variable in Variable::ALL {
         let having = report.stations.iter().filter(|s| s.has(variable)).count();
         let wrong: Vec<_> = report.stations.iter().filter_map(|s| s.left_out(variable)).collect();
-        let Some(suspicion) = wrong.first().filter(|_| wrong.len() as f64 >= WHOLE_FILE * having as f64) else {
-            continue;
-        };
-        // One station may stand wrong by itself; with its unit known the file can be mended.
+        let Some(suspicion) = wrong.iter().find(|s| s.unit.is_some()) else { continue };
         anyhow::ensure!(
-            wrong.len() == 1 && having > 1 || suspicion.unit.is_none(),
+            (wrong.len() as f64) < WHOLE_FILE * having as f64,
             "{}: column {variable}: {} at {} of {having} stations; convert it to {} or take the column out",
-            report.file,
+            path.display(),
             suspicion.reason,
             wrong.len(),
             variable.spec().unit

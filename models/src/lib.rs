@@ -14,6 +14,7 @@ mod features;
 mod forecaster;
 mod golden;
 mod grid;
+mod hygiene;
 mod losses;
 mod network;
 mod run;

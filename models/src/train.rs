@@ -1,5 +1,6 @@
 //! Training: Burn's autodiff on the CPU, batches drawn on the fly by another thread.
 
+use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -20,9 +21,13 @@ use crate::ema::Average;
 use crate::evaluate;
 use crate::features::{self, ENCODER, LEAD, PAST, SCALES, WIND_SCALE};
 use crate::forecaster::Forecaster;
+use crate::hygiene::FileReport;
 use crate::losses;
 use crate::network::{Architecture, Network};
 use crate::version::{self, DataFacts, Files, Manifest, Normalisation, Training, WindowFacts};
+
+/// The file of a version that says what was found in its training data, by station.
+const DATA_REPORT: &str = "data-report.txt";
 
 /// How long to train.
 #[derive(Clone, Copy, Debug)]
@@ -88,12 +93,15 @@ pub fn train(options: &TrainOptions, stop: &AtomicBool) -> anyhow::Result<PathBu
     let networks = dataset::read(&options.data, split, Want::All, |name| bar.set_message(format!("reading {name}")))?;
     bar.finish_and_clear();
     for network in &networks {
-        network.reports.iter().for_each(|report| eprintln!("{report}"));
+        network.reports.iter().for_each(|report| eprintln!("{}", report.summary()));
     }
     let started = Instant::now();
     let (network, facts) = fit(options, &networks, stop)?;
     let mut manifest = manifest(options, &networks, Training { seconds: started.elapsed().as_secs(), ..facts });
     version::write(&folder, &mut manifest, &network, &Device::flex())?;
+    let found: String = networks.iter().flat_map(|n| &n.reports).map(FileReport::full).collect();
+    let path = folder.join(DATA_REPORT);
+    fs::write(&path, found).with_context(|| format!("cannot write {}", path.display()))?;
     if options.cut.is_some() {
         let mut forecaster = Forecaster::load(&folder, BackendKind::Flex)?;
         let evaluation = evaluate::networks(&networks, &mut forecaster, evaluate::PER_STATION);

@@ -97,7 +97,7 @@ async fn register(stack: &Stack, list: &Path) {
 
 /// A made-up history and when it arrived: three days at once, then one by one what stations do
 /// wrong. Times are whole seconds, each arrival a minute after the last.
-fn made_up() -> (Vec<(Observation, Time)>, Vec<(Observation, Time)>) {
+fn made_up() -> [Vec<(Observation, Time)>; 2] {
     let start = Time::from_unix(Time::now().unix() - 5 * 3600);
     let at = |station, minutes: i64, temperature: f32| observation(station, start + minutes * 60, temperature);
     let mut past = Vec::new();
@@ -126,7 +126,7 @@ fn made_up() -> (Vec<(Observation, Time)>, Vec<(Observation, Time)>) {
         at("HILL", 100, 4.75),
     ];
     let received = |index: usize| start + 100 * 60 + 60 * index as i64;
-    (past, news.into_iter().enumerate().map(|(i, o)| (o, received(i))).collect())
+    [past, news.into_iter().enumerate().map(|(i, o)| (o, received(i))).collect()]
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn a_backtest_gives_the_numbers_that_the_live_pipeline_gave() {
     let folder = tempfile::tempdir().unwrap();
     let list = folder.path().join("stations.csv");
     std::fs::write(&list, STATIONS).unwrap();
-    let (past, news) = made_up();
+    let [past, news] = made_up();
     let stack = Stack::start().await;
     register(&stack, &list).await;
     let bulk: Vec<&Observation> = past.iter().map(|(o, _)| o).collect();

@@ -86,9 +86,8 @@ pub(super) fn mark_stuck(samples: &mut [Sample], report: &mut StationReport) {
         let mut count = 0;
         let mut begin = 0;
         for end in 1..=values.len() {
-            let goes_on = end < values.len()
-                && values[end].2 == values[begin].2
-                && values[end].1 - values[end - 1].1 <= BREAK;
+            let goes_on =
+                end < values.len() && values[end].2 == values[begin].2 && values[end].1 - values[end - 1].1 <= BREAK;
             if goes_on {
                 continue;
             }

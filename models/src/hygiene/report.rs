@@ -129,6 +129,7 @@ impl fmt::Display for StationReport {
 /// A file's part.
 #[derive(Clone, Debug)]
 pub(crate) struct FileReport {
+    /// Its name.
     pub(crate) file: String,
     /// What the reader says of it.
     pub(crate) read: String,
