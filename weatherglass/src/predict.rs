@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail, ensure};
 use archive::{PredictionWriter, ReferenceTime};
@@ -10,6 +12,7 @@ use models::{BackendKind, Backtest, BacktestReport, Forecaster, History, Moments
 use weather::{StationId, Time, Variable};
 
 use crate::replay::{bar, parse_time};
+use crate::train::stop_on_interrupt;
 
 /// Forecast from what was known at moments of a recording.
 #[derive(Clone, Debug, clap::Args)]
@@ -61,6 +64,10 @@ fn parse_span(text: &str) -> Result<i64, String> {
 
 /// Writes the predictions and prints how many there are, and of what there is none.
 pub(crate) fn run(args: PredictArgs) -> anyhow::Result<()> {
+    for input in args.history.iter().chain([&args.stations]).chain(&args.reference_times) {
+        let same = input.canonicalize().ok().zip(args.out.canonicalize().ok()).is_some_and(|(a, b)| a == b);
+        ensure!(!same, "--out {}: that is what is read; give another name", args.out.display());
+    }
     let version = crate::models::find(&args.models, &args.name, args.version.as_deref())?;
     let mut forecaster = Forecaster::load(&version.folder, args.backend)?;
     let stations = archive::read_stations(&args.stations)?;
@@ -76,7 +83,13 @@ pub(crate) fn run(args: PredictArgs) -> anyhow::Result<()> {
         max_age: args.max_age,
         forecaster: &mut forecaster,
     };
-    let report = backtest.run(|predicted| Ok(writer.write(&predicted)?), |count| progress.inc(count))?;
+    let stop = Arc::new(AtomicBool::new(false));
+    stop_on_interrupt(&stop, "stopping; nothing is written")?;
+    let take = |predicted| {
+        ensure!(!stop.load(Ordering::Relaxed), "stopped by Ctrl-C");
+        Ok(writer.write(&predicted)?)
+    };
+    let report = backtest.run(take, |count| progress.inc(count))?;
     progress.finish_and_clear();
     tell(&report, &args);
     ensure!(

@@ -58,7 +58,7 @@ pub(crate) struct TrainArgs {
 pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
     anyhow::ensure!(args.minutes > 0.0 && args.batch > 0, "--minutes and --batch must be positive");
     let stop = Arc::new(AtomicBool::new(false));
-    stop_on_interrupt(&stop)?;
+    stop_on_interrupt(&stop, "stopping; the version is written with what it has learnt")?;
     let options = TrainOptions {
         data: args.data,
         out: args.out,
@@ -82,14 +82,14 @@ fn cut(text: &str) -> anyhow::Result<weather::Time> {
     weather::Time::parse(text).with_context(|| format!("--cut is {text}: give a time like 2024-03-01T00:00:00Z"))
 }
 
-/// The first Ctrl-C ends the training; a second one, while the version is written, the process.
-fn stop_on_interrupt(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
+/// The first Ctrl-C sets the flag and says so; a second one ends the process.
+pub(crate) fn stop_on_interrupt(stop: &Arc<AtomicBool>, says: &'static str) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let stop = Arc::clone(stop);
     std::thread::Builder::new().name("interrupt".into()).spawn(move || {
         runtime.block_on(async {
             if tokio::signal::ctrl_c().await.is_ok() {
-                eprintln!("stopping; the version is written with what it has learnt");
+                eprintln!("{says}");
                 stop.store(true, Ordering::Relaxed);
             }
             if tokio::signal::ctrl_c().await.is_ok() {

@@ -273,7 +273,7 @@ fn bad_input_is_one_line_and_leaves_nothing_behind() {
     write("nocolumn.csv", "station,when\nHILL,2024-03-01T01:00:00Z\n");
     write("empty.csv", "station,reference_time\n");
     write("old.csv", "station,reference_time\nHILL,2024-03-09 00:00\n");
-    let cases: [(&str, &str, &str, &[&str]); 9] = [
+    let cases: [(&str, &str, &str, &[&str]); 10] = [
         ("notime.csv", "m.csv", "p.parquet", &["notime.csv", "`time`"]),
         ("not.parquet", "m.csv", "p.parquet", &["not.parquet"]),
         ("none.csv", "m.csv", "p.parquet", &["none.csv"]),
@@ -282,6 +282,7 @@ fn bad_input_is_one_line_and_leaves_nothing_behind() {
         ("h.csv", "nocolumn.csv", "p.parquet", &["nocolumn.csv", "`reference_time`", "when"]),
         ("h.csv", "empty.csv", "p.parquet", &["empty.csv", "no reference time"]),
         ("h.csv", "old.csv", "p.parquet", &["h.csv", "nothing to predict", "3h", "old.csv"]),
+        ("h.csv", "m.csv", "./h.csv", &["./h.csv", "another name"]),
         ("h.csv", "m.csv", "nowhere/p.parquet", &["nowhere/p.parquet", "cannot be written"]),
     ];
     for (history, moments, out, expected) in cases {

@@ -25,24 +25,27 @@ struct Persistence {
     variable: Variable,
     /// After so many hours, for a sensor with fine steps.
     fine: i64,
-    /// The same where values around the run are multiples of `step`.
+    /// The same where values around the run are multiples of one of these.
     coarse: i64,
-    step: f32,
+    steps: &'static [f32],
     /// Values that may last for ever: calm, dry, saturated, dark.
     excused: fn(f32) -> bool,
 }
 
+/// Half a metre per second, and whole km/h, mph and knots.
+const WIND_STEPS: &[f32] = &[0.5, 1.0 / 3.6, 0.447_04, 0.514_444];
+
 const PERSISTENCE: [Persistence; 9] = [
-    Persistence { variable: Variable::Temperature, fine: 18, coarse: 48, step: 1.0, excused: |_| false },
-    Persistence { variable: Variable::DewPoint, fine: 18, coarse: 72, step: 1.0, excused: |_| false },
-    Persistence { variable: Variable::RelativeHumidity, fine: 24, coarse: 24, step: 1.0, excused: |v| v >= 95.0 },
-    Persistence { variable: Variable::PressureMsl, fine: 12, coarse: 48, step: 1.0, excused: |_| false },
-    Persistence { variable: Variable::PressureStation, fine: 12, coarse: 48, step: 1.0, excused: |_| false },
-    Persistence { variable: Variable::WindSpeed, fine: 12, coarse: 48, step: 0.25, excused: |v| v <= 0.0 },
-    Persistence { variable: Variable::WindGust, fine: 12, coarse: 48, step: 0.25, excused: |v| v <= 0.0 },
+    Persistence { variable: Variable::Temperature, fine: 18, coarse: 48, steps: &[1.0], excused: |_| false },
+    Persistence { variable: Variable::DewPoint, fine: 18, coarse: 72, steps: &[1.0], excused: |_| false },
+    Persistence { variable: Variable::RelativeHumidity, fine: 24, coarse: 24, steps: &[1.0], excused: |v| v >= 95.0 },
+    Persistence { variable: Variable::PressureMsl, fine: 12, coarse: 48, steps: &[1.0], excused: |_| false },
+    Persistence { variable: Variable::PressureStation, fine: 12, coarse: 48, steps: &[1.0], excused: |_| false },
+    Persistence { variable: Variable::WindSpeed, fine: 12, coarse: 48, steps: WIND_STEPS, excused: |v| v <= 0.0 },
+    Persistence { variable: Variable::WindGust, fine: 12, coarse: 48, steps: WIND_STEPS, excused: |v| v <= 0.0 },
     // Sectors of 45 degrees last for days in a trade wind.
-    Persistence { variable: Variable::WindDirection, fine: 36, coarse: 120, step: 5.0, excused: |_| false },
-    Persistence { variable: Variable::SolarRadiation, fine: 18, coarse: 18, step: 1.0, excused: |v| v <= 10.0 },
+    Persistence { variable: Variable::WindDirection, fine: 36, coarse: 120, steps: &[5.0, 22.5], excused: |_| false },
+    Persistence { variable: Variable::SolarRadiation, fine: 18, coarse: 18, steps: &[1.0], excused: |v| v <= 10.0 },
 ];
 
 /// A jump there and back by at least this is no weather, with neighbours that agree to half of it.
@@ -107,7 +110,7 @@ fn has_failed(rule: &Persistence, values: &[(usize, Time, f32)], begin: usize, e
     if end - begin < LEAST || hours < rule.fine || (rule.excused)(value) {
         return false;
     }
-    hours >= rule.coarse || !is_coarse(rule.step, values, begin, end)
+    hours >= rule.coarse || !rule.steps.iter().any(|step| is_coarse(*step, values, begin, end))
 }
 
 /// Whether values around a run are whole steps: then they stay the same for longer.
@@ -115,7 +118,7 @@ fn is_coarse(step: f32, values: &[(usize, Time, f32)], begin: usize, end: usize)
     let before = &values[begin.saturating_sub(AROUND)..begin];
     let after = &values[end..(end + AROUND).min(values.len())];
     let around: Vec<f32> = before.iter().chain(after).map(|(.., value)| *value).collect();
-    let whole = around.iter().filter(|v| ((**v / step).round() * step - **v).abs() < 1e-3).count();
+    let whole = around.iter().filter(|v| ((**v / step).round() * step - **v).abs() < step / 20.0).count();
     // A gauge that is stuck from its first to its last report shows no steps at all.
     !around.is_empty() && whole * 10 >= around.len() * 9
 }

@@ -161,7 +161,8 @@ fn a_jump_that_comes_back_is_a_spike_and_a_front_is_not() {
 
 #[test]
 fn other_units_and_levels_are_recognised() {
-    let cases: [(Variable, fn(f32) -> f32, &str); 15] = [
+    type Case = (Variable, fn(f32) -> f32, &'static str);
+    let cases: [Case; 15] = [
         (Variable::Temperature, |v| v * 1.8 + 32.0, "Fahrenheit"),
         (Variable::Temperature, |v| v + 273.15, "kelvin"),
         (Variable::DewPoint, |v| v + 273.15, "kelvin"),
@@ -202,6 +203,13 @@ fn hot_deserts_cold_winters_and_high_places_are_in_our_units() {
     edit(&mut samples, Variable::Temperature, |_, v| v - 75.0);
     edit(&mut samples, Variable::DewPoint, |_, v| v - 75.0);
     assert!(units::wrong(&place(62.0, 100.0), &samples, &[]).iter().all(|(v, _)| *v == Variable::PressureStation));
+    // A mild winter far north, and gusts that are told only in a gale.
+    let mut arctic = sound();
+    arctic.iter_mut().for_each(|s| s.time = s.time + 180 * 86_400);
+    edit(&mut arctic, Variable::Temperature, |_, v| v - 19.0);
+    edit(&mut arctic, Variable::DewPoint, |_, v| v - 19.0);
+    edit(&mut arctic, Variable::WindGust, |at, v| if at % 10 == 0 { v + 12.0 } else { f32::NAN });
+    assert_eq!(units::wrong(&place(69.7, 400.0), &arctic, &[]), []);
     let mut high = sound();
     edit(&mut high, Variable::PressureStation, |_, v| v - 322.0);
     assert!(units::wrong(&place(-16.0, 4050.0), &high, &[]).iter().all(|(v, _)| *v == Variable::Temperature));
@@ -249,6 +257,7 @@ fn little_is_marked_on_real_networks() {
                 let bound = if variable == Variable::WindDirection { 0.025 } else { 0.005 };
                 let share = (marked(Finding::Stuck) + marked(Finding::Spike)) as f64 / values.max(1) as f64;
                 assert!(share < bound, "{}: {variable}: {share}", report.file);
+                assert!(report.stations.iter().all(|s| s.left_out(variable).is_none()), "{}: {variable}", report.file);
             }
         }
     }

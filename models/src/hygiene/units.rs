@@ -12,6 +12,8 @@ use weather::{Sample, Station, Time, Variable};
 const ENOUGH: usize = 48;
 /// Temperatures whose median is this far above the climate are Fahrenheit, °C: 0.8 T + 32 in the cold.
 const TOO_WARM: f32 = 20.0;
+/// Nor is anything below it Fahrenheit for sure: winters at sea are mild far north, °C.
+const MILD: f32 = 25.0;
 /// No place is that warm as a rule, °C.
 const WARMEST: f32 = 42.0;
 /// Nor that humid, °C.
@@ -22,6 +24,8 @@ const SEA_LEVEL: std::ops::Range<f32> = 975.0..1050.0;
 const ELEVATION: f32 = 15.0;
 /// The mean wind of a place below the mountains, m/s.
 const WINDIEST: f32 = 13.0;
+/// The usual highest gust of an hour there, m/s.
+const GUSTIEST: f32 = 20.0;
 /// Below this they are no mountains, m.
 const MOUNTAINS: f32 = 1000.0;
 const HPA_PER_MMHG: f32 = 1.333_22;
@@ -95,8 +99,13 @@ pub(super) fn wrong(
     note(Variable::RelativeHumidity, share(&numbers(Variable::RelativeHumidity), "humidity"));
     note(Variable::PressureMsl, sea_level(&numbers(Variable::PressureMsl), station.elevation));
     note(Variable::PressureStation, station_level(&numbers(Variable::PressureStation), station.elevation));
-    note(Variable::WindSpeed, wind(&numbers(Variable::WindSpeed), station.elevation));
-    note(Variable::WindGust, wind(&numbers(Variable::WindGust), station.elevation));
+    let winds = numbers(Variable::WindSpeed);
+    let gusts = numbers(Variable::WindGust);
+    note(Variable::WindSpeed, wind(&winds, WINDIEST, station.elevation));
+    // Where gusts are told only when it is gusty, they say nothing about the unit.
+    if gusts.sorted.len() * 2 > winds.sorted.len() {
+        note(Variable::WindGust, wind(&gusts, GUSTIEST, station.elevation));
+    }
     note(Variable::SolarRadiation, kilowatts(&numbers(Variable::SolarRadiation)));
     note(Variable::CloudCover, cloud_cover(&numbers(Variable::CloudCover)));
     found
@@ -115,7 +124,7 @@ fn temperature(numbers: &Numbers, climate: Option<f32>, most: f32) -> Option<Sus
         return is("degF", "looks like Fahrenheit (numbers that no Celsius reading has)".to_owned());
     }
     let median = numbers.median()?;
-    if median > climate.map_or(most, |usual| most.min(usual + TOO_WARM)) {
+    if median > climate.map_or(most, |usual| most.min(MILD.max(usual + TOO_WARM))) {
         return is("degF", format!("looks like Fahrenheit (half of it is above {median:.0})"));
     }
     None
@@ -230,9 +239,9 @@ fn station_level(numbers: &Numbers, elevation: Option<f32>) -> Option<Suspicion>
 }
 
 /// Mean wind or gusts; km/h are 3.6 times as many.
-fn wind(numbers: &Numbers, elevation: Option<f32>) -> Option<Suspicion> {
+fn wind(numbers: &Numbers, most: f32, elevation: Option<f32>) -> Option<Suspicion> {
     let median = numbers.median()?;
-    let windy = median > WINDIEST && elevation.is_none_or(|e| e < MOUNTAINS);
+    let windy = median > most && elevation.is_none_or(|e| e < MOUNTAINS);
     windy.then(|| is("km/h", format!("looks like km/h ({median:.0} on average)"))).flatten()
 }
 
