@@ -192,7 +192,7 @@ async fn a_recording_replayed_live_and_predicted_gives_the_same_numbers() {
         eprintln!("SKIPPED: no recordings: set WEATHERGLASS_DATA to a folder with tables/*.parquet");
         return;
     };
-    let stations = ["LHBP", "EGLL", "LOWW"];
+    let stations = ["LHBP", "EPWA", "LOWW"];
     let folder = tempfile::tempdir().unwrap();
     let observations = recorded(&data.join("tables/europe_metar.parquet"), &stations);
     let history: Vec<_> = observations.into_iter().map(|o| (o, None)).collect();
