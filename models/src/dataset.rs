@@ -290,7 +290,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), "early", 1);
         write(folder.path(), "late", 11);
-        let cut = Time::parse("2024-01-25T00:00:00Z").unwrap();
+        let cut = Time::parse("2024-01-16T00:00:00Z").unwrap();
         let networks = read(folder.path(), Split::At(cut), Want::All, |_| ()).unwrap();
         let [network] = networks.as_slice() else { panic!("{} networks", networks.len()) };
         assert_eq!(network.name, "early+late");
