@@ -10,6 +10,8 @@ mod climatology;
 mod columns;
 mod exchange;
 mod npy;
+mod plots;
+mod record;
 mod regression;
 mod report;
 mod ridge;
@@ -17,28 +19,34 @@ mod rivals;
 mod simple;
 mod subject;
 mod summary;
+mod svg;
+mod table;
 mod tally;
 mod target;
+mod targets;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::Serialize;
 use weather::time::HOUR;
-use weather::{LEADS, Prediction, Time};
+use weather::{LEADS, ModelId, Prediction, Time};
 
 pub use self::summary::{Comparison, Group, RainSkill, Ranks, Reliability, Score, Spread, StationScore};
 pub use self::tally::Contender;
+pub use self::targets::Verdict;
 
 use self::cases::Case;
 use self::climatology::Climatology;
+use self::columns::wet_share;
 use self::exchange::{Examples, Predictions};
 use self::rivals::Rivals;
 use self::simple::Mixture;
-use self::subject::SUBJECTS;
+use self::subject::{CHANCE, SUBJECTS};
 use self::tally::{Place, Tally};
 use crate::backend::BackendKind;
 use crate::dataset::{self, Network, Split, Want};
+use crate::features::PAST;
 use crate::forecaster::{Forecaster, Input};
 use crate::version::{self, ScoreLine};
 
@@ -55,18 +63,30 @@ const TRAINING_SEED: u64 = 5;
 /// Windows that are forecast at once.
 const BATCH: usize = 64;
 
-/// An evaluation.
+/// What was judged, and beside whom.
 #[derive(Clone, Debug, Serialize)]
-pub struct Evaluation {
-    /// What a manifest keeps.
-    #[serde(skip)]
-    pub lines: Vec<ScoreLine>,
-    /// Reference times per station that were asked for.
-    pub cases: usize,
+pub struct Facts {
+    /// The version.
+    pub model: ModelId,
+    /// Nothing later was trained on; none where everything was judged.
+    pub cut: Option<Time>,
+    /// Moments of each station that were asked for.
+    pub per_station: usize,
+    /// Moments that were judged.
+    pub judged: usize,
+    /// Moments that baselines were fitted on.
+    pub fitted: usize,
     /// Who made the learned baseline, in words.
     pub learned: Option<String>,
     /// What is missing, and why.
     pub left_out: Vec<String>,
+}
+
+/// An evaluation.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// What was judged, and beside whom.
+    pub facts: Facts,
     /// All networks, then each.
     pub groups: Vec<Group>,
     /// Station by station.
@@ -178,11 +198,34 @@ pub fn evaluate(options: &EvaluateOptions) -> anyhow::Result<Evaluation> {
         Some(folder) => rivals.learned = Some(Predictions::read(folder, &judged)?),
         None => left_out.push("LightGBM: no predictions were given (--learned)".into()),
     }
-    let mut evaluation = score(&data.judged, &judged, &rivals, &mut forecaster);
-    evaluation.learned = rivals.learned.map(|learned| learned.made_by);
-    evaluation.cases = options.cases;
-    evaluation.left_out = left_out;
-    Ok(evaluation)
+    let cut = match options.split()? {
+        Split::At(cut) => Some(cut),
+        Split::TrainAll | Split::JudgeAll => None,
+    };
+    let model = forecaster.id().clone();
+    let (tally, names) = score(&data.judged, &judged, &rivals, &mut forecaster);
+    let learned = rivals.learned.map(|learned| learned.made_by);
+    let facts = Facts {
+        model,
+        cut,
+        per_station: options.cases,
+        judged: judged.len(),
+        fitted: training.len(),
+        learned,
+        left_out,
+    };
+    Ok(Evaluation { facts, groups: groups(&tally, &data.judged), stations: summary::stations(&tally, &names) })
+}
+
+/// All networks together, then each that has anything to judge by.
+fn groups(tally: &Tally, networks: &[Network]) -> Vec<Group> {
+    let mut groups = vec![summary::group(tally, None, "all networks".into())];
+    for (index, network) in networks.iter().enumerate() {
+        let mut group = summary::group(tally, Some(index), network.name.clone());
+        group.period = Some((network.cut, network.to));
+        groups.extend((group.stations > 0).then_some(group));
+    }
+    groups
 }
 
 /// Writes the cases that a learner is fitted on and asked, and says how many: fitted on, asked.
@@ -206,12 +249,20 @@ fn trained_until(version: &Path) -> anyhow::Result<Time> {
     Time::parse(&text).with_context(|| format!("{}: training.cut is {text}", version.display()))
 }
 
-/// Scores the forecaster beside persistence on the held-out stations of each network after its cut.
-pub(crate) fn networks(networks: &[Network], forecaster: &mut Forecaster, per_station: usize) -> Evaluation {
-    score(networks, &cases::judged(networks, per_station), &Rivals::default(), forecaster)
+/// Scores the forecaster beside persistence on the held-out stations of each network after its cut:
+/// what a manifest keeps.
+pub(crate) fn networks(networks: &[Network], forecaster: &mut Forecaster, per_station: usize) -> Vec<ScoreLine> {
+    let judged = cases::judged(networks, per_station);
+    summary::lines(&score(networks, &judged, &Rivals::default(), forecaster).0)
 }
 
-fn score(networks: &[Network], judged: &[Case<'_>], rivals: &Rivals, forecaster: &mut Forecaster) -> Evaluation {
+/// Everything summed up, and the names of the networks and stations that were judged.
+fn score(
+    networks: &[Network],
+    judged: &[Case<'_>],
+    rivals: &Rivals,
+    forecaster: &mut Forecaster,
+) -> (Tally, Vec<(String, String)>) {
     let mut tally = Tally::default();
     let mut names: Vec<(String, String)> = Vec::new();
     for (batch, cases) in judged.chunks(BATCH).enumerate() {
@@ -230,15 +281,7 @@ fn score(networks: &[Network], judged: &[Case<'_>], rivals: &Rivals, forecaster:
             score_case(place, batch * BATCH + offset, case, &output.prediction, rivals, &mut tally);
         }
     }
-    let mut groups = vec![summary::group(&tally, None, "all networks".into())];
-    for (index, network) in networks.iter().enumerate() {
-        let mut group = summary::group(&tally, Some(index), network.name.clone());
-        group.period = Some((network.cut, network.to));
-        groups.extend((group.stations > 0).then_some(group));
-    }
-    let lines = summary::lines(&groups[0]);
-    let stations = summary::stations(&tally, &names);
-    Evaluation { lines, cases: 0, learned: None, left_out: Vec::new(), groups, stations }
+    (tally, names)
 }
 
 fn score_case(
@@ -252,11 +295,15 @@ fn score_case(
     let past = case.past();
     let truth = case.truth(&past);
     let seen = rivals.see(index, case, &past);
+    let window = wet_share(&past, PAST);
     for (subject, kind) in SUBJECTS.into_iter().enumerate() {
         for lead in 1..=LEADS {
             let both = kind.of(prediction, lead).zip(kind.observed(&truth, lead));
             let Some((entry, observed)) = both else { continue };
             tally.add_model(place, subject, lead, &entry, observed);
+            if let Some(window) = window.filter(|_| subject == CHANCE) {
+                tally.add_wet(place, lead, entry.value, window, observed);
+            }
             let Some(at) = REPORTED.iter().position(|reported| *reported == lead) else { continue };
             if let Some(mut entries) = rivals.entries(&seen, subject, at) {
                 entries.insert(0, (Contender::Model, entry));

@@ -29,8 +29,8 @@ mod version;
 pub use backend::{BackendKind, TrainDevice, UnknownBackend, UnknownDevice};
 pub use backtest::{Backtest, BacktestReport, History, Moments};
 pub use evaluate::{
-    Comparison, Contender, EvaluateOptions, Evaluation, Group, PER_STATION, RainSkill, Ranks, Reliability, Score,
-    Spread, StationScore, TRAINING_CASES, evaluate, export_cases,
+    Comparison, Contender, EvaluateOptions, Evaluation, Facts, Group, PER_STATION, RainSkill, Ranks, Reliability,
+    Score, Spread, StationScore, TRAINING_CASES, Verdict, evaluate, export_cases,
 };
 pub use forecaster::{Forecaster, Input, Output};
 pub use train::{Budget, TrainOptions, Trained, train};

@@ -86,6 +86,9 @@ pub struct TrainOptions {
 /// Batches of one validation.
 const VALIDATION: u64 = 16;
 
+/// Moments of each station that a new version is judged by: a look, where `evaluate` takes its time.
+const JUDGED: usize = 40;
+
 /// What a training has led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trained {
@@ -150,8 +153,7 @@ fn write(options: &TrainOptions, networks: &[Stations], folder: &Path, learnt: V
     fs::write(folder.join("curve.csv"), curve).with_context(|| format!("{}", folder.display()))?;
     if options.cut.is_some() {
         let mut forecaster = Forecaster::load(folder, BackendKind::Flex)?;
-        let evaluation = evaluate::networks(networks, &mut forecaster, evaluate::PER_STATION);
-        manifest.scores = evaluation.lines;
+        manifest.scores = evaluate::networks(networks, &mut forecaster, JUDGED);
         version::write_manifest(folder, &manifest)?;
     }
     Ok(())

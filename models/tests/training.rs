@@ -94,7 +94,7 @@ fn the_same_seed_gives_the_same_weights() {
     judged.everything = true;
     let all = evaluate(&judged).unwrap();
     assert!(held_out.groups[0].stations < 20 && all.groups[0].stations == 20);
-    assert!(all.markdown().contains("made_up"));
+    assert!(all.markdown("weatherglass evaluate", "plots").contains("made_up"));
 
     let again = train(&options(folder.path(), &out, "0.9"), &stop).unwrap_err();
     assert!(again.to_string().contains("exists"), "{again}");

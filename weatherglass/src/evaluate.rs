@@ -1,12 +1,12 @@
 //! `weatherglass evaluate`: how good a version is on stations and times it never saw.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use models::{BackendKind, EvaluateOptions};
 
-/// Score a version of the forecaster beside persistence.
+/// Score a version of the forecaster beside baselines, on stations and times that it never saw.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct EvaluateArgs {
     /// Folder of NAME.parquet (or .csv) files, each with a NAME_stations.csv beside it, or with
@@ -51,6 +51,9 @@ pub(crate) struct EvaluateArgs {
     /// Where the report goes.
     #[arg(long, default_value = "models/EVALUATION.md")]
     report: PathBuf,
+    /// Where its plots and evaluation.json go; `evaluation` beside the report when absent.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
 }
 
 /// Prints the tables and writes them, with the command that made them.
@@ -73,35 +76,46 @@ pub(crate) fn run(args: EvaluateArgs) -> anyhow::Result<()> {
         eprintln!("{fitted} cases to fit on and {judged} to predict, in {}", folder.display());
         return Ok(());
     }
+    let command = command(&chosen.id, &options);
     let evaluation = models::evaluate(&options)?;
-    let tables = evaluation.markdown();
-    print!("{tables}");
-    let report = report(&chosen.id, args.all, args.cases, &tables);
-    fs::write(&args.report, report).with_context(|| format!("cannot write {}", args.report.display()))?;
-    eprintln!("written to {}", args.report.display());
+    print!("{}", evaluation.overview());
+    let out = args.out.unwrap_or_else(|| args.report.with_file_name("evaluation"));
+    let beside = args.report.parent().unwrap_or(Path::new(""));
+    let link = out.strip_prefix(beside).unwrap_or(&out).display().to_string();
+    fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
+    write(&args.report, &evaluation.markdown(&command, &link))?;
+    write(&out.join("evaluation.json"), &evaluation.json())?;
+    for (name, plot) in evaluation.plots() {
+        write(&out.join(name), &plot)?;
+    }
+    eprintln!("written to {} and {}", args.report.display(), out.display());
     Ok(())
 }
 
-/// The report: what was judged and how, the command, the tables.
-fn report(id: &weather::ModelId, all: bool, cases: usize, tables: &str) -> String {
-    let weather::ModelId { name, version } = id;
-    let judged = if all {
-        "Judged are all stations over their whole period: right for data that the version was not trained on."
-    } else {
-        "Judged are the stations held out of training (every fifth by a hash of its id) in the last fifth of each \
-         network's period, with inputs and targets wholly after the training cut. They are development results: the \
-         networks themselves are those that the model was developed with."
-    };
-    let all = if all { " --all" } else { "" };
-    format!(
-        "# Evaluation of {name} {version}\n\n\
-         Made by `weatherglass evaluate --name {name} --version {version}{all} --cases {cases} --data DIR`, DIR holding \
-         the networks named below.\n\n{judged}\n\n\
-         `model`, `persistence` (the newest value) and `diurnal` (the newest value at the same hour of the day) are \
-         mean absolute errors of the median, or Brier scores for the chance of rain; directions count only where at \
-         least 3 m/s were observed. CRPS is from the seven served quantiles, weighted by the ranks they stand for; `in \
-         80 %` is the share of observations between the 10 % and the 90 % quantile. Everything is judged by the same \
-         cases and averaged per station first. An hour is mostly dry, so most observations of rain lie at 0, where \
-         several quantiles are 0 too: its share in 80 % is high by nature.\n\n{tables}"
-    )
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The command for the report, with placeholders for what differs from machine to machine.
+fn command(id: &weather::ModelId, options: &EvaluateOptions) -> String {
+    let mut command = format!("weatherglass evaluate --name {} --version {} --data DIR", id.name, id.version);
+    if options.everything {
+        command.push_str(" --all");
+    }
+    if options.training_data.is_some() {
+        command.push_str(" --training-data DIR");
+    }
+    if let Some(cut) = options.cut {
+        command.push_str(&format!(" --cut {cut}"));
+    }
+    if options.cases != models::PER_STATION {
+        command.push_str(&format!(" --cases {}", options.cases));
+    }
+    if options.training_cases != models::TRAINING_CASES {
+        command.push_str(&format!(" --training-cases {}", options.training_cases));
+    }
+    if options.learned.is_some() {
+        command.push_str(" --learned CASES");
+    }
+    command
 }

@@ -109,6 +109,8 @@ pub(crate) struct Predictions {
     pub(crate) made_by: String,
     changes: Matrix,
     chances: Matrix,
+    /// By target and lead; looking for it in every case would take longer than all the rest.
+    fitted: [[bool; REPORTED.len()]; Target::COUNT],
 }
 
 #[derive(Deserialize)]
@@ -138,7 +140,9 @@ impl Predictions {
             "{}: predictions.npy or chances.npy has another shape than cases.json asks for",
             folder.display()
         );
-        Ok(Self { made_by: facts.made_by, changes, chances })
+        let mut read = Self { made_by: facts.made_by, changes, chances, fitted: Default::default() };
+        read.fitted = Target::ALL.map(|target| std::array::from_fn(|lead| read.any(target, lead)));
+        Ok(read)
     }
 
     /// The quantiles of the change from the newest value; none where the learner says nothing.
@@ -150,13 +154,15 @@ impl Predictions {
     }
 
     /// Whether there is anything for a target at a lead.
-    pub(crate) fn any(&self, target: Target, lead: usize) -> bool {
-        (0..self.changes.rows().len()).any(|case| self.levels(case, target, lead).is_some())
+    pub(crate) fn fitted(&self, target: Target, lead: usize) -> bool {
+        self.fitted[target as usize][lead]
     }
 
-    /// The same for the chance of rain.
-    pub(crate) fn any_chance(&self, lead: usize) -> bool {
-        (0..self.chances.rows().len()).any(|case| self.chance(case, lead).is_some())
+    fn any(&self, target: Target, lead: usize) -> bool {
+        (0..self.changes.rows().len()).any(|case| match target {
+            Target::Rain => self.chance(case, lead).is_some(),
+            _ => self.levels(case, target, lead).is_some(),
+        })
     }
 
     pub(crate) fn chance(&self, case: usize, lead: usize) -> Option<f32> {

@@ -1,48 +1,121 @@
 //! The evaluation as Markdown that reads well in a terminal too.
 
-use std::fmt::Write as _;
-
 use super::summary::{Comparison, Group, Score};
+use super::table::table;
 use super::tally::Contender;
+use super::targets::{hardest, percent};
 use super::{Evaluation, REPORTED};
 
-/// Contenders whose quantiles are scored too.
-const WITH_QUANTILES: [Contender; 3] = [Contender::Model, Contender::Ridge, Contender::Learned];
+const PLOTS: [(&str, &str); 4] = [
+    ("errors.svg", "Errors by lead, of the model and the baselines"),
+    ("coverage.svg", "Share of observations within the 80 % interval, by lead and network"),
+    ("ranks.svg", "Where observations fall among the model's quantiles; flat is right"),
+    ("reliability.svg", "Forecast chances of rain and how often it rained"),
+];
 
 impl Evaluation {
-    /// The whole evaluation as Markdown.
+    /// The targets and the scores over all networks.
     #[must_use]
-    pub fn markdown(&self) -> String {
-        let mut text = String::new();
-        for left_out in &self.left_out {
-            let _ = writeln!(text, "Left out: {left_out}.\n"); // a string takes all
+    pub fn overview(&self) -> String {
+        let all = self.groups.first().map(all_networks).unwrap_or_default();
+        format!("{}\n{all}", self.targets())
+    }
+
+    /// The whole report. `command` made it, and its plots lie in the folder `plots`.
+    #[must_use]
+    pub fn markdown(&self, command: &str, plots: &str) -> String {
+        let model = &self.facts.model;
+        let mut text = format!("# Evaluation of {} {}\n\n", model.name, model.version);
+        text.push_str(&self.method(command));
+        text.push_str(&self.overview());
+        text.push_str("## Plots\n\n");
+        for (file, title) in PLOTS {
+            text.push_str(&format!("{title}:\n\n![{title}]({plots}/{file})\n\n"));
         }
-        if let Some(learned) = &self.learned {
-            let _ = writeln!(text, "The learned baseline: {learned}.\n");
-        }
-        for group in &self.groups {
-            text.push_str(&section(group, self.groups.first().is_some_and(|all| all.name == group.name)));
+        text.push_str(&format!(
+            "## Network by network\n\n`best simple` is the lowest of persistence, diurnal, climatology, damped and \
+             their blend. Every lead from 1 to 48 h, all contenders and every station are in \
+             [evaluation.json]({plots}/evaluation.json).\n\n"
+        ));
+        for group in self.groups.iter().skip(1) {
+            text.push_str(&network(group));
         }
         text
     }
+
+    /// How it was judged, in words.
+    fn method(&self, command: &str) -> String {
+        let facts = &self.facts;
+        let judged = facts.cut.map_or_else(
+            || "Judged are all stations over their whole period: right only for data that was not trained on.".into(),
+            |cut| {
+                format!(
+                    "The version was trained on what most stations reported before {cut}. It is judged by what came \
+                     after, at stations that were not trained on: every fifth, by a hash of its id, and all those of \
+                     a network that only begins after that moment."
+                )
+            },
+        );
+        let mut text = format!(
+            "Made by `{command}`, DIR holding the networks named below.\n\n{judged} {} moments of {} stations, at most \
+             {} of each, spread evenly over its period.",
+            facts.judged,
+            self.groups.first().map_or(0, |all| all.stations),
+            facts.per_station
+        );
+        if facts.fitted > 0 {
+            text.push_str(&format!(
+                " The baselines were fitted on {} moments of the stations and the time that the version was trained on.",
+                facts.fitted
+            ));
+        }
+        text.push_str("\n\n");
+        text.push_str(METHOD);
+        if let Some(learned) = &facts.learned {
+            text.push_str(&format!("\nLightGBM: {learned}.\n"));
+        }
+        for left_out in &facts.left_out {
+            text.push_str(&format!("\nLeft out: {left_out}.\n"));
+        }
+        text.push('\n');
+        text
+    }
+
+    fn targets(&self) -> String {
+        let verdicts = self.verdicts();
+        let count = |wanted: Option<bool>| verdicts.iter().filter(|v| v.reached == wanted).count();
+        let rows: Vec<Vec<String>> = verdicts
+            .iter()
+            .map(|v| {
+                let reached = v.reached.map_or("not measured", |reached| if reached { "met" } else { "NOT met" });
+                vec![v.what.clone(), v.wanted.clone(), v.found.clone(), reached.to_owned()]
+            })
+            .collect();
+        format!(
+            "## Targets\n\n{} met, {} not met, {} not measured. Measured by the mean; in brackets the 95 % interval of \
+             draws of ten-day blocks, both contenders in the same draw.\n\n{}",
+            count(Some(true)),
+            count(Some(false)),
+            count(None),
+            table(&["target", "wanted", "measured", "verdict"], 4, &rows)
+        )
+    }
 }
 
-fn section(group: &Group, all: bool) -> String {
-    let Group { name, stations, period, .. } = group;
-    let period = period.map(|(from, to)| format!(", {from} to {to}")).unwrap_or_default();
-    let mut text = format!("## {name}\n\n{stations} stations{period}.\n\n");
-    text.push_str(&errors(group));
-    if all {
-        text.push_str("\nThe part of the error that the model saves, with 95 % intervals:\n\n");
-        text.push_str(&savings(group));
-    }
-    text.push_str("\nQuantiles:\n\n");
-    text.push_str(&quantiles(group));
-    text.push_str("\nThe chance of rain:\n\n");
-    text.push_str(&rain(group));
-    text.push('\n');
-    text
-}
+const METHOD: &str = "Errors are mean absolute errors of the median; of a direction the mean angle, where at least 3 m/s \
+    were observed; of the chance of rain the Brier score. A case counts where the observation passed quality control \
+    and every contender has a forecast of it, so all are judged by the same cases. Everything is averaged within a \
+    station first, then over stations.\n\n\
+    - `persistence`: the newest value. `diurnal`: the newest value at the same hour of the day.\n\
+    - `climatology`: harmonics of the day and the year of the station's own past, where it has a year of it; else the \
+    mean of the window's days at that hour.\n\
+    - `damped`: that mean, and what is left by then of the newest value's distance from it.\n\
+    - `blend`: the mixture of these four (weights that add up to 1, by quantity and lead) with the least error on the \
+    training cases.\n\
+    - `ridge`: linear regression on some 300 columns of the window. `LightGBM`: trees on the same columns. Their \
+    quantiles are those of their residuals in the last part of the training period.\n\
+    - CRPS is from the seven served quantiles, weighted by the ranks they stand for. Most hours are dry, and a dry hour \
+    lies at 0 where several quantiles of precipitation are 0 too: its share in 80 % is high by nature.\n";
 
 /// The contenders that a group has.
 fn present(group: &Group) -> Vec<Contender> {
@@ -56,98 +129,126 @@ fn at<'a>(group: &'a Group, quantity: &str, lead: usize) -> impl Fn(Contender) -
     move |contender| scores.iter().copied().find(|s| s.contender == contender)
 }
 
-fn quantities(group: &Group) -> Vec<&'static str> {
+/// The names of the quantities that were scored, in the order of the tables.
+pub(crate) fn quantities(group: &Group) -> Vec<&'static str> {
     let mut names: Vec<&'static str> = group.scores.iter().map(|s| s.quantity).collect();
     names.dedup();
     names
 }
 
-fn errors(group: &Group) -> String {
-    let contenders = present(group);
-    let mut text = format!("| {:<22} | lead h | {:>6} |", "error", "n");
-    for contender in &contenders {
-        let _ = write!(text, " {:>11} |", contender.name());
-    }
-    let _ = write!(text, "\n|---|--:|--:|{}\n", "--:|".repeat(contenders.len()));
-    for quantity in quantities(group) {
-        for lead in REPORTED {
-            let of = at(group, quantity, lead);
-            let Some(model) = of(Contender::Model) else { continue };
-            let _ = write!(text, "| {quantity:<22} | {lead:>6} | {:>6} |", model.n);
-            for contender in &contenders {
-                let score = of(*contender).map_or(String::new(), |s| format!("{:.3}", s.score));
-                let _ = write!(text, " {score:>11} |");
-            }
-            text.push('\n');
-        }
-    }
-    text
+fn rows(group: &Group, row: impl Fn(&'static str, usize) -> Option<Vec<String>>) -> Vec<Vec<String>> {
+    let leads = |quantity| REPORTED.into_iter().map(move |lead| (quantity, lead));
+    let all = quantities(group).into_iter().flat_map(leads);
+    all.filter_map(|(quantity, lead)| {
+        let mut cells = vec![quantity.to_owned(), lead.to_string()];
+        cells.extend(row(quantity, lead)?);
+        Some(cells)
+    })
+    .collect()
 }
 
-/// Percent with its interval.
-fn percent(comparison: &Comparison) -> String {
-    let interval = comparison.interval.map(|(low, high)| format!(" ({:.1} to {:.1})", low * 100.0, high * 100.0));
-    format!("{:.1} %{}", comparison.skill * 100.0, interval.unwrap_or_default())
+fn number(value: Option<f64>) -> String {
+    value.map_or(String::new(), |value| format!("{value:.3}"))
+}
+
+fn all_networks(group: &Group) -> String {
+    format!(
+        "## All networks\n\nErrors:\n\n{}\nThe part of the error that the model saves:\n\n{}\nQuantiles:\n\n{}\nThe \
+         chance of rain, its Brier skill over two constant chances: how often it rained in the judged hours, which \
+         nobody knew beforehand, and in each case's own window:\n\n{}\n",
+        errors(group),
+        savings(group),
+        quantiles(group),
+        rain(group)
+    )
+}
+
+fn errors(group: &Group) -> String {
+    let contenders = present(group);
+    let mut head = vec!["error", "lead h", "n"];
+    head.extend(contenders.iter().map(|c| c.name()));
+    let rows = rows(group, |quantity, lead| {
+        let of = at(group, quantity, lead);
+        let n = of(Contender::Model)?.n.to_string();
+        Some(std::iter::once(n).chain(contenders.iter().map(|c| number(of(*c).map(|s| s.score)))).collect())
+    });
+    table(&head, 1, &rows)
 }
 
 fn savings(group: &Group) -> String {
-    let others = [Contender::Blend, Contender::Ridge, Contender::Learned];
-    let mut text = "| saved | lead h | over the blend | over ridge | over LightGBM | CRPS, over LightGBM |\n\
-                    |---|--:|--:|--:|--:|--:|\n"
-        .to_owned();
-    for quantity in quantities(group) {
-        for lead in REPORTED {
-            let find = |against, of| {
-                let wanted =
-                    |c: &&Comparison| c.quantity == quantity && c.lead == lead && c.against == against && c.of == of;
-                group.comparisons.iter().find(wanted).map(percent).unwrap_or_default()
-            };
-            let [blend, ridge, learned] = others.map(|other| find(other, "score"));
-            let crps = find(Contender::Learned, "crps");
-            let _ = writeln!(text, "| {quantity} | {lead} | {blend} | {ridge} | {learned} | {crps} |");
-        }
-    }
-    text
+    let candidates = [
+        ("over blend", Contender::Blend, "score"),
+        ("over ridge", Contender::Ridge, "score"),
+        ("over LightGBM", Contender::Learned, "score"),
+        ("CRPS, over LightGBM", Contender::Learned, "crps"),
+    ];
+    let present = present(group);
+    let shown: Vec<_> = candidates.into_iter().filter(|(_, contender, _)| present.contains(contender)).collect();
+    let mut head = vec!["saved", "lead h"];
+    head.extend(shown.iter().map(|(name, ..)| *name));
+    let rows = rows(group, |quantity, lead| {
+        let find = |against, of| {
+            let wanted =
+                |c: &&Comparison| c.quantity == quantity && c.lead == lead && c.against == against && c.of == of;
+            group.comparisons.iter().find(wanted).map(percent).unwrap_or_default()
+        };
+        Some(shown.iter().map(|(_, against, of)| find(*against, *of)).collect())
+    });
+    if shown.is_empty() { "No fitted baseline.\n".into() } else { table(&head, 1, &rows) }
+}
+
+fn crps(score: Option<&Score>) -> String {
+    number(score.and_then(|s| s.spread.as_ref()).map(|s| s.crps))
+}
+
+fn share(part: f64) -> String {
+    format!("{:.1} %", part * 100.0)
 }
 
 fn quantiles(group: &Group) -> String {
-    let mut text =
-        "| quantiles | lead h | CRPS | ridge | LightGBM | in 50 % | in 80 % | in 90 % | width 80 % | bias |\n\
-                    |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n"
-            .to_owned();
-    for quantity in quantities(group) {
-        for lead in REPORTED {
-            let of = at(group, quantity, lead);
-            let Some((model, spread)) = of(Contender::Model).and_then(|m| Some((m, m.spread.as_ref()?))) else {
-                continue;
-            };
-            let [own, ridge, learned] = WITH_QUANTILES.map(|contender| {
-                let spread = of(contender).and_then(|s| s.spread.as_ref());
-                spread.map_or(String::new(), |s| format!("{:.3}", s.crps))
-            });
-            let [half, most, nearly] = spread.coverage.map(|share| format!("{:.1} %", share * 100.0));
-            let (width, bias) = (spread.width[1], model.bias.unwrap_or(f64::NAN));
-            let _ = writeln!(
-                text,
-                "| {quantity} | {lead} | {own} | {ridge} | {learned} | {half} | {most} | {nearly} | {width:.2} | {bias:+.3} |"
-            );
-        }
-    }
-    text
+    let head = ["quantiles", "lead h", "CRPS", "ridge", "LightGBM", "in 50 %", "in 80 %", "in 90 %", "bias"];
+    let rows = rows(group, |quantity, lead| {
+        let of = at(group, quantity, lead);
+        let model = of(Contender::Model)?;
+        let [half, most, nearly] = model.spread.as_ref()?.coverage.map(share);
+        let [own, ridge, learned] = [Contender::Model, Contender::Ridge, Contender::Learned].map(|c| crps(of(c)));
+        let bias = model.bias.map_or(String::new(), |bias| format!("{bias:+.3}"));
+        Some(vec![own, ridge, learned, half, most, nearly, bias])
+    });
+    table(&head, 1, &rows)
 }
 
 fn rain(group: &Group) -> String {
-    let mut text = "| lead h | it rained | Brier skill over that frequency | over the window's own frequency |\n\
-                    |--:|--:|--:|--:|\n"
-        .to_owned();
-    for line in &group.rain {
-        let window = group.comparisons.iter().find(|c| {
-            c.quantity.starts_with("rain") && c.lead == line.lead && c.against == Contender::Damped && c.of == "score"
-        });
-        let over = line.over_frequency.map_or(String::new(), |skill| format!("{skill:+.3}"));
-        let frequency = line.frequency * 100.0;
-        let window = window.map(percent).unwrap_or_default();
-        let _ = writeln!(text, "| {} | {frequency:.1} % | {over} | {window} |", line.lead);
-    }
-    text
+    let skill = |value: Option<f64>| value.map_or(String::new(), |skill| format!("{skill:+.3}"));
+    let lines = group.rain.iter().filter(|line| REPORTED.contains(&line.lead));
+    let rows: Vec<Vec<String>> = lines
+        .map(|line| {
+            vec![line.lead.to_string(), share(line.frequency), skill(line.over_frequency), skill(line.over_window)]
+        })
+        .collect();
+    table(&["lead h", "it rained", "over that frequency", "over the window's own"], 0, &rows)
+}
+
+/// The scores of one network, fewer columns than those of all.
+fn network(group: &Group) -> String {
+    let Group { name, stations, period, .. } = group;
+    let period = period.map(|(from, to)| format!(", {from} to {to}")).unwrap_or_default();
+    let head = ["error", "lead h", "n", "model", "best simple", "ridge", "LightGBM", "CRPS", "in 80 %"];
+    let rows = rows(group, |quantity, lead| {
+        let of = at(group, quantity, lead);
+        let model = of(Contender::Model)?;
+        let score = |contender| number(of(contender).map(|s| s.score));
+        let simple = hardest(group, quantity, lead).map(score).unwrap_or_default();
+        let covered = model.spread.as_ref().map_or(String::new(), |spread| share(spread.coverage[1]));
+        Some(vec![
+            model.n.to_string(),
+            score(Contender::Model),
+            simple,
+            score(Contender::Ridge),
+            score(Contender::Learned),
+            crps(Some(model)),
+            covered,
+        ])
+    });
+    format!("### {name}\n\n{stations} stations{period}.\n\n{}\n", table(&head, 1, &rows))
 }

@@ -56,6 +56,11 @@ impl Ridge {
         Some(Self { scaling, lines })
     }
 
+    /// Whether there were cases enough to fit a target at a lead.
+    pub(crate) fn fitted(&self, target: Target, lead: usize) -> bool {
+        self.lines.get(target as usize * REPORTED.len() + lead).is_some_and(Option::is_some)
+    }
+
     /// Quantiles of the change from the newest value; for rain the chance, seven times.
     pub(crate) fn levels(&self, columns: &[f32], target: Target, lead: usize) -> Option<[f32; QUANTILES.len()]> {
         let line = self.lines.get(target as usize * REPORTED.len() + lead)?.as_ref()?;

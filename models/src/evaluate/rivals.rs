@@ -53,11 +53,13 @@ impl Rivals {
             entries.push((Contender::Blend, Entry::alone(blend)));
         }
         let kind = SUBJECTS[subject];
-        if self.ridge.is_some() && !matches!(kind, Subject::Scalar(_, Target::Rain, _)) {
-            let levels = |target| self.ridge.as_ref()?.levels(&seen.columns, target, at);
+        if let Some(ridge) = self.ridge.as_ref().filter(|ridge| speaks_of(kind, |target| ridge.fitted(target, at))) {
+            let levels = |target| ridge.levels(&seen.columns, target, at);
             entries.push((Contender::Ridge, entry(kind, seen.past, &levels)?));
         }
-        if let Some(learned) = self.learned.as_ref().filter(|learned| learned.speaks_of(kind, at)) {
+        if let Some(learned) =
+            self.learned.as_ref().filter(|learned| speaks_of(kind, |target| learned.fitted(target, at)))
+        {
             let levels = |target| match target {
                 Target::Rain => learned.chance(seen.index, at).map(|p| [p; QUANTILES.len()]),
                 _ => learned.levels(seen.index, target, at),
@@ -68,14 +70,12 @@ impl Rivals {
     }
 }
 
-impl Predictions {
-    /// Whether the learner was fitted for this subject and lead.
-    fn speaks_of(&self, subject: Subject, at: usize) -> bool {
-        match subject {
-            Subject::Chance => self.any_chance(at),
-            Subject::Scalar(_, target, _) => target != Target::Rain && self.any(target, at),
-            Subject::Direction => self.any(Target::WindU, at) && self.any(Target::WindV, at),
-        }
+/// Whether someone who was fitted for some targets speaks of a subject; of the amount of rain nobody does.
+fn speaks_of(subject: Subject, fitted: impl Fn(Target) -> bool) -> bool {
+    match subject {
+        Subject::Chance => fitted(Target::Rain),
+        Subject::Scalar(_, target, _) => target != Target::Rain && fitted(target),
+        Subject::Direction => fitted(Target::WindU) && fitted(Target::WindV),
     }
 }
 

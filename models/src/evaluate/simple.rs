@@ -11,7 +11,7 @@ use super::subject::{SUBJECTS, Subject};
 use super::target::Target;
 use crate::baselines::{diurnal, persistence};
 use crate::decode::WET;
-use crate::features::Past;
+use crate::features::{PAST, Past};
 use crate::scores;
 
 /// Persistence, diurnal persistence, climatology, damped anomaly.
@@ -43,9 +43,10 @@ pub(crate) struct Mixture {
 
 impl Mixture {
     pub(crate) fn fit(cases: &[Case<'_>], climatology: Climatology) -> Self {
+        let known: Vec<Case<'_>> = cases.iter().filter(|case| climatology.knows(case)).copied().collect();
         let mut mixture = Self { climatology: Some(climatology), ..Self::default() };
         mixture.fit_dampings(cases);
-        let with = mixture.best_weights(cases);
+        let with = mixture.best_weights(&known);
         let climatology = mixture.climatology.take();
         let without = mixture.best_weights(cases);
         Self { climatology, weights: Some([with, without]), ..mixture }
@@ -136,7 +137,7 @@ impl Mixture {
     fn chances(&self, case: &Case<'_>, past: &Past, at: usize) -> Simple {
         let wet = |mm: f32| if mm >= WET { 1.0 } else { 0.0 };
         let channel = Target::Rain.channel();
-        let window = self.left.and_then(|_| wet_share(past, DAYS * 24));
+        let window = self.left.and_then(|_| wet_share(past, PAST));
         let usual = self.climatology.as_ref().and_then(|c| c.usual(case, valid(case, REPORTED[at]), None));
         [persistence(past, channel).map(wet), diurnal(past, channel, REPORTED[at]).map(wet), usual.or(window), window]
     }

@@ -6,8 +6,8 @@ use serde::Serialize;
 use weather::{LEADS, QUANTILES};
 
 use super::REPORTED;
-use super::subject::{CHANCE, SUBJECTS, Subject};
-use super::tally::{Contender, INTERVALS, Place, Sums, Tally};
+use super::subject::{SUBJECTS, Subject};
+use super::tally::{Contender, INTERVALS, Place, Sums, Tally, Wet};
 use crate::bootstrap::{self, Block};
 use crate::scores::{self, Bin};
 use crate::version::ScoreLine;
@@ -73,7 +73,7 @@ pub struct Comparison {
     pub blocks: usize,
 }
 
-/// The chance of rain against constant chances.
+/// The chance of rain against constant chances, at any lead.
 #[derive(Clone, Debug, Serialize)]
 pub struct RainSkill {
     /// Hours ahead.
@@ -82,6 +82,8 @@ pub struct RainSkill {
     pub frequency: f64,
     /// Brier skill over that frequency, which nobody could know beforehand; none where it never rained.
     pub over_frequency: Option<f64>,
+    /// Brier skill over the share of wet hours in each case's own window.
+    pub over_window: Option<f64>,
 }
 
 /// Forecast chances and how often they came true.
@@ -247,8 +249,8 @@ pub(crate) fn group(tally: &Tally, network: Option<usize>, name: String) -> Grou
             group.by_lead.extend(score(&tally.model(network, subject, lead), subject, lead, Contender::Model));
         }
     }
+    group.rain = (1..=LEADS).filter_map(|lead| rain(tally, network, lead)).collect();
     for (at, lead) in REPORTED.into_iter().enumerate() {
-        group.rain.extend(rain(tally, network, at));
         for contender in Contender::ALL {
             let bins = tally.bins(network, contender, at);
             if bins.iter().any(|bin| bin.n > 0) {
@@ -291,13 +293,17 @@ fn compare(tally: &Tally, network: Option<usize>, subject: usize, at: usize, gro
     group.scores.extend(others);
 }
 
-/// Brier skill over the frequency of rain, all cases alike.
-fn rain(tally: &Tally, network: Option<usize>, at: usize) -> Option<RainSkill> {
-    let mut sums = Sums::default();
-    tally.sums(network, CHANCE, at, Contender::Model).for_each(|(_, more)| sums.merge(more));
-    let frequency = (sums.n > 0.0).then(|| sums.observed / sums.n)?;
-    let over_frequency = scores::skill(sums.square / sums.n, frequency * (1.0 - frequency));
-    Some(RainSkill { lead: REPORTED[at], frequency, over_frequency })
+/// Brier skills at one lead: over the frequency with all cases alike, over the window's own with
+/// all stations alike.
+fn rain(tally: &Tally, network: Option<usize>, lead: usize) -> Option<RainSkill> {
+    let stations = tally.wet(network, lead);
+    let sum = |of: fn(&Wet) -> f64| stations.iter().map(of).sum::<f64>();
+    let n = sum(|wet| wet.n);
+    let frequency = (n > 0.0).then(|| sum(|wet| wet.happened) / n)?;
+    let over_frequency = scores::skill(sum(|wet| wet.square) / n, frequency * (1.0 - frequency));
+    let mean = |of: fn(&Wet) -> f64| scores::mean(stations.iter().map(|wet| of(wet) / wet.n));
+    let over_window = mean(|wet| wet.square).zip(mean(|wet| wet.window)).and_then(|(o, w)| scores::skill(o, w));
+    Some(RainSkill { lead, frequency, over_frequency, over_window })
 }
 
 #[allow(clippy::cast_precision_loss)] // counts
@@ -334,24 +340,26 @@ pub(crate) fn stations(tally: &Tally, names: &[(String, String)]) -> Vec<Station
     lines
 }
 
-/// What a manifest keeps of it.
-pub(crate) fn lines(group: &Group) -> Vec<ScoreLine> {
+/// What a manifest keeps: the model beside persistence over all networks, without intervals.
+pub(crate) fn lines(tally: &Tally) -> Vec<ScoreLine> {
     let round = |value: f64| (value * 1e4).round() / 1e4;
-    let of = |model: &Score, contender| {
-        let same = |s: &&Score| s.contender == contender && s.quantity == model.quantity && s.lead == model.lead;
-        group.scores.iter().find(same).map(|s| round(s.score))
+    let of = |subject, at, contender| {
+        let stations: Vec<Sums> = tally.stations(None, subject, at, contender).into_values().collect();
+        score(&stations, subject, REPORTED[at], contender)
     };
-    let line = |model: &Score| {
+    let line = |subject: usize, at: usize| {
+        let model = of(subject, at, Contender::Model)?;
         Some(ScoreLine {
             quantity: model.quantity.to_owned(),
             lead: model.lead,
             n: model.n,
             model: round(model.score),
-            persistence: of(model, Contender::Persistence)?,
-            diurnal: of(model, Contender::Diurnal)?,
+            persistence: round(of(subject, at, Contender::Persistence)?.score),
+            diurnal: round(of(subject, at, Contender::Diurnal)?.score),
             crps: model.spread.as_ref().map(|s| round(s.crps)),
             coverage80: model.spread.as_ref().map(|s| round(s.coverage[1])),
         })
     };
-    group.scores.iter().filter(|s| s.contender == Contender::Model).filter_map(line).collect()
+    let each = |subject| (0..REPORTED.len()).map(move |at| (subject, at));
+    (0..SUBJECTS.len()).flat_map(each).filter_map(|(subject, at)| line(subject, at)).collect()
 }

@@ -94,7 +94,8 @@ impl Panel<'_> {
 
     fn text(&mut self, (x, y): (f64, f64), anchor: &str, more: &str, text: &str) {
         let text = escape(text);
-        let _ = writeln!(self.page.body, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\"{more}>{text}</text>");
+        let _ =
+            writeln!(self.page.body, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\"{more}>{text}</text>");
     }
 
     fn stroke(&mut self, from: (f64, f64), to: (f64, f64), colour: &str) {
@@ -137,7 +138,11 @@ impl Panel<'_> {
             path.join(" ")
         );
         for (x, y) in placed.iter().filter(|_| placed.len() < 12) {
-            let _ = writeln!(self.page.body, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{:.1}\" fill=\"{colour}\"/>", width + 0.8);
+            let _ = writeln!(
+                self.page.body,
+                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{:.1}\" fill=\"{colour}\"/>",
+                width + 0.8
+            );
         }
     }
 
@@ -189,7 +194,8 @@ mod tests {
     fn a_page_is_well_formed_whatever_is_drawn() {
         let mut page = Page::new(2, vec![("a < b", "#000")]);
         for y in [(0.0, 1.0), (1.0, 1.0)] {
-            let frame = Frame { title: "rain >= 0.1 & more", x: ("x", 0.0, 1.0), y: ("y", y.0, y.1), marks: &[0.0, 1.0] };
+            let frame =
+                Frame { title: "rain >= 0.1 & more", x: ("x", 0.0, 1.0), y: ("y", y.0, y.1), marks: &[0.0, 1.0] };
             let mut panel = page.panel(&frame);
             panel.line(&[(0.0, f64::NAN), (0.5, 3.0), (1.0, f64::INFINITY)], "#123", 2.0);
             panel.fill((0.0, 0.0), (1.0, 1.0), "#eee");

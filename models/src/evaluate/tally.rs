@@ -127,6 +127,16 @@ pub(crate) struct Place {
     pub(crate) block: i64,
 }
 
+/// The chance of rain beside how often it rained in the window.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wet {
+    pub(crate) n: f64,
+    pub(crate) happened: f64,
+    /// Squared errors of the chance and of the window's share.
+    pub(crate) square: f64,
+    pub(crate) window: f64,
+}
+
 /// By subject, reported lead and contender.
 type Cell = Vec<Sums>;
 
@@ -136,6 +146,8 @@ pub(crate) struct Tally {
     cells: BTreeMap<Place, Cell>,
     /// The model alone at every lead: by network and station, then subject and lead.
     by_lead: BTreeMap<(usize, usize), Vec<Sums>>,
+    /// By network and station, then lead.
+    wet: BTreeMap<(usize, usize), [Wet; LEADS]>,
     /// By network, contender and reported lead.
     reliability: BTreeMap<(usize, Contender, usize), [Bin; BINS]>,
     /// By network, subject and reported lead: where among the model's quantiles it fell.
@@ -172,6 +184,22 @@ impl Tally {
         let sums = self.by_lead.entry((place.network, place.station));
         let sums = sums.or_insert_with(|| vec![Sums::default(); SUBJECTS.len() * LEADS]);
         sums[subject * LEADS + lead - 1].add(SUBJECTS[subject], entry, y);
+    }
+
+    /// Adds the chance of rain at any lead beside the share of wet hours in the window.
+    pub(crate) fn add_wet(&mut self, place: Place, lead: usize, chance: f32, window: f32, happened: f32) {
+        let wet = self.wet.entry((place.network, place.station)).or_insert([Wet::default(); LEADS]);
+        let wet = &mut wet[lead - 1];
+        wet.n += 1.0;
+        wet.happened += f64::from(happened);
+        wet.square += f64::from(chance - happened).powi(2);
+        wet.window += f64::from(window - happened).powi(2);
+    }
+
+    /// The chance of rain at each station at any lead.
+    pub(crate) fn wet(&self, network: Option<usize>, lead: usize) -> Vec<Wet> {
+        let wanted = self.wet.iter().filter(|((n, _), _)| network.is_none_or(|network| network == *n));
+        wanted.map(|(_, wet)| wet[lead - 1]).filter(|wet| wet.n > 0.0).collect()
     }
 
     /// What there is for a contender, by place, in one network or in all.
