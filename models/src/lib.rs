@@ -16,11 +16,13 @@ mod grid;
 mod losses;
 mod network;
 mod run;
+mod shelf;
 mod train;
 mod version;
 
 pub use backend::{BackendKind, UnknownBackend};
 pub use evaluate::{EvaluateOptions, Evaluation, NetworkScores, PER_STATION, evaluate};
 pub use forecaster::{Forecaster, Input, Output};
+pub use shelf::{Haste, Look, Refusal, Shelf};
 pub use train::{Budget, TrainOptions, train};
 pub use version::{DEFAULT_MODEL, LoadError, ScoreLine, VersionInfo, versions};
