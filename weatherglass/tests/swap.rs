@@ -160,7 +160,8 @@ async fn windows_hold(redis: &Redis, posted: &[Observation]) {
 async fn serves(stack: &Stack, version: &str) {
     let label = format!("version=\"{version}\"");
     eventually(&format!("{version} serves"), || async {
-        stack.metric(Service::Worker, MODEL, &label).await == 1.0 && stack.metric(Service::Worker, MODEL, "").await == 1.0
+        stack.metric(Service::Worker, MODEL, &label).await == 1.0
+            && stack.metric(Service::Worker, MODEL, "").await == 1.0
     })
     .await;
     assert!(stack.readiness().await.contains(&format!("model weatherglass {version}\n")));
