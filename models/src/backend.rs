@@ -28,6 +28,45 @@ impl BackendKind {
     }
 }
 
+/// Where training computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TrainDevice {
+    /// The CPU, with `burn-flex`.
+    #[default]
+    Cpu,
+    /// The first CUDA GPU.
+    #[cfg(feature = "cuda")]
+    Cuda,
+}
+
+impl TrainDevice {
+    pub(crate) fn device(self) -> Device {
+        match self {
+            Self::Cpu => Device::flex(),
+            #[cfg(feature = "cuda")]
+            Self::Cuda => Device::cuda(0),
+        }
+    }
+}
+
+impl FromStr for TrainDevice {
+    type Err = UnknownDevice;
+
+    fn from_str(text: &str) -> Result<Self, UnknownDevice> {
+        match text {
+            "cpu" => Ok(Self::Cpu),
+            #[cfg(feature = "cuda")]
+            "cuda" => Ok(Self::Cuda),
+            _ => Err(UnknownDevice(text.to_owned())),
+        }
+    }
+}
+
+/// A name that no device has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no device of this build: use cpu, or cuda in a build with the feature of that name")]
+pub struct UnknownDevice(String);
+
 impl fmt::Display for BackendKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

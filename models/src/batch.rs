@@ -2,11 +2,11 @@
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use weather::{LEADS, Time, VariableSet};
+use weather::{LEADS, Station, Time, VariableSet};
 
 use crate::dataset::{Network, Series};
 use crate::decode::WET;
-use crate::features::{ALL_LEADS, ANCHORED, ENCODER, PAST, Past, SCALES, SENSORS, WIND_SCALE};
+use crate::features::{ALL_LEADS, ANCHORED, ENCODER, PAST, Past, SCALES, SENSORS, SLOTS, WIND_SCALE};
 use crate::grid::{Channel, Grid};
 
 /// Where the target columns of a lead begin: anchored quantities and their weights, wind
@@ -24,6 +24,9 @@ const WIND_SHARE: f32 = 0.15;
 const CHANCE_SHARE: f32 = 0.15;
 const AMOUNT_SHARE: f32 = 0.15;
 
+/// The newest points of a window that are learnt from as they were, hours.
+const SHARP: usize = 6;
+
 /// One training step's input.
 #[derive(Clone)]
 pub(crate) struct Batch {
@@ -39,38 +42,66 @@ pub(crate) struct Source<'a> {
     /// Running sum of the stations' chances.
     chances: Vec<f64>,
     size: usize,
+    weather: Weather,
+}
+
+/// Whether examples are made harder than they were.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Weather {
+    /// Sensors, hours and places are hidden, and values rounded, at random.
+    Varied,
+    AsItWas,
+}
+
+/// When the last `share` of a network's training period begins.
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // seconds of some years
+fn validation(network: &Network, share: f64) -> Time {
+    network.cut - ((network.cut - network.from) as f64 * share) as i64
 }
 
 impl<'a> Source<'a> {
-    /// Training stations, windows wholly before each network's cut.
-    pub(crate) fn new(networks: &'a [Network], size: usize) -> Self {
-        Self::between(networks, size, |network| (network.from, network.cut))
+    /// Training stations, windows wholly before the part of each network's period that validates.
+    pub(crate) fn learnt(networks: &'a [Network], validated: f64, size: usize) -> Self {
+        Self::between(networks, size, Weather::Varied, |network| (network.from, validation(network, validated)))
     }
 
-    /// Training stations, windows wholly after each network's cut.
-    pub(crate) fn later(networks: &'a [Network], size: usize) -> Self {
-        Self::between(networks, size, |network| (network.cut, network.to))
+    /// Training stations, windows wholly in the last part of each network's training period, as they
+    /// are.
+    pub(crate) fn validated(networks: &'a [Network], validated: f64, size: usize) -> Self {
+        Self::between(networks, size, Weather::AsItWas, |network| (validation(network, validated), network.cut))
     }
 
-    fn between(networks: &'a [Network], size: usize, bounds: impl Fn(&Network) -> (Time, Time)) -> Self {
+    fn between(
+        networks: &'a [Network],
+        size: usize,
+        weather: Weather,
+        bounds: impl Fn(&Network) -> (Time, Time),
+    ) -> Self {
         let (mut stations, mut chances, mut sum) = (Vec::new(), Vec::new(), 0.0);
         for network in networks {
             let (from, to) = bounds(network);
             let usable = network.training().map(|s| (s, s.references(from, to))).filter(|(_, r)| !r.is_empty());
             let usable: Vec<_> = usable.collect();
-            let total: f64 = usable.iter().map(|(s, _)| hours(s)).sum();
+            let total: f64 = usable.iter().map(|(s, range)| hours(s, range)).sum();
             for (series, range) in usable {
                 // Under the square root, so that the largest network does not drown the rest.
-                sum += hours(series) / total.max(1.0).sqrt();
+                sum += hours(series, &range) / total.max(1.0).sqrt();
                 stations.push((series, range));
                 chances.push(sum);
             }
         }
-        Self { stations, chances, size }
+        Self { stations, chances, size, weather }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.stations.is_empty()
+    }
+
+    /// The station, and its possible reference times, that a number from 0 to 1 stands for.
+    fn chosen(&self, drawn: f64) -> &(&'a Series, std::ops::Range<usize>) {
+        let drawn = drawn * self.chances.last().copied().unwrap_or_default();
+        let chosen = self.chances.partition_point(|sum| *sum < drawn);
+        &self.stations[chosen.min(self.stations.len() - 1)]
     }
 
     /// The batch of a step: the same for the same seed and step.
@@ -83,32 +114,38 @@ impl<'a> Source<'a> {
         };
         let rows = batch.encoder.chunks_exact_mut(ENCODER).zip(batch.leads.chunks_exact_mut(ALL_LEADS));
         for ((encoder, leads), targets) in rows.zip(batch.targets.chunks_exact_mut(LEADS * TARGETS)) {
-            let total = self.chances.last().copied().unwrap_or_default();
-            let chosen = self.chances.partition_point(|sum| *sum < rng.random::<f64>() * total);
-            let (series, range) = &self.stations[chosen.min(self.stations.len() - 1)];
+            let (series, range) = self.chosen(rng.random::<f64>());
             let reference = series.samples[rng.random_range(range.clone())].time;
-            example(series, reference, &mut rng, encoder, leads, targets);
+            let rows = Rows { encoder, leads, targets };
+            match self.weather {
+                Weather::Varied => varied(series, reference, &mut rng, rows),
+                Weather::AsItWas => {
+                    let past = Past::new(series.past(reference), reference, &series.station, VariableSet::EMPTY);
+                    finish(&past, series, reference, &[], &series.station, rows);
+                }
+            }
         }
         level(&mut batch.targets);
         batch
     }
 }
 
-/// How many hours a station has reports for, so that a minute's cadence weighs no more than an hour's.
+/// How many hours a station can be drawn from, so that a minute's cadence weighs no more than an hour's.
 #[allow(clippy::cast_precision_loss)] // millions
-fn hours(series: &Series) -> f64 {
-    let span = series.samples.last().map_or(0, |last| last.time - series.samples[0].time);
-    (series.samples.len() as f64).min(span as f64 / 3600.0)
+fn hours(series: &Series, range: &std::ops::Range<usize>) -> f64 {
+    let samples = &series.samples[range.clone()];
+    let span = samples.last().map_or(0, |last| last.time - samples[0].time);
+    (samples.len() as f64).min(span as f64 / 3600.0 + 1.0)
 }
 
-fn example(
-    series: &Series,
-    reference: Time,
-    rng: &mut StdRng,
-    encoder: &mut [f32],
-    leads: &mut [f32],
-    targets: &mut [f32],
-) {
+/// Where an example goes.
+struct Rows<'a> {
+    encoder: &'a mut [f32],
+    leads: &'a mut [f32],
+    targets: &'a mut [f32],
+}
+
+fn varied(series: &Series, reference: Time, rng: &mut StdRng, rows: Rows<'_>) {
     let mut station = series.station.clone();
     if rng.random_bool(0.08) {
         (station.latitude, station.longitude) = (None, None);
@@ -125,13 +162,43 @@ fn example(
     let begun = if rng.random_bool(0.12) { rng.random_range(0..newest.max(1)) } else { 0 };
     let begun = if rng.random_bool(0.02) { newest } else { begun };
     let mut past = Past::new(&samples[begun..], reference, &station, hidden(rng));
+    let rounded = rounded(rng);
+    rounded.iter().for_each(|channel| past.grid.round(*channel));
     if rng.random_bool(0.3) {
         hide_hours(&mut past.grid, rng);
-        past.anchor();
     }
-    past.fill(&station, encoder, leads);
-    let future = Grid::<LEADS>::lay(series.future(reference), reference, 1, past.level, series.irregular);
-    fill_targets(&past, &future, targets);
+    past.anchor();
+    let encoder = &mut *rows.encoder;
+    finish(&past, series, reference, rounded, &station, Rows { encoder, ..rows });
+    blur(rng, rows.encoder);
+}
+
+/// Makes what is more than some hours old uncertain by about a quarter of a degree (or what is like it
+/// of the others): its course says what comes, its tenths only which day it was.
+fn blur(rng: &mut StdRng, encoder: &mut [f32]) {
+    const BLUR: f32 = 0.1;
+    for row in encoder[..SLOTS * Channel::COUNT].chunks_exact_mut(SLOTS) {
+        for value in row[..SLOTS - SHARP].iter_mut().filter(|v| **v != 0.0) {
+            *value += rng.random_range(-BLUR..BLUR);
+        }
+    }
+}
+
+fn finish(past: &Past, series: &Series, reference: Time, rounded: &[Channel], station: &Station, rows: Rows<'_>) {
+    past.fill(station, rows.encoder, rows.leads);
+    let mut future = Grid::<LEADS>::lay(series.future(reference), reference, 1, past.level, series.irregular);
+    rounded.iter().for_each(|channel| future.round(*channel));
+    fill_targets(past, &future, rows.targets);
+}
+
+/// What an airport in place of this station would have rounded to whole units, this time.
+fn rounded(rng: &mut StdRng) -> &'static [Channel] {
+    match rng.random_range(0..20) {
+        0..2 => &[Channel::Temperature, Channel::DewPoint, Channel::Pressure],
+        2 => &[Channel::Temperature, Channel::DewPoint],
+        3 => &[Channel::Pressure],
+        _ => &[],
+    }
 }
 
 /// Sensors that this station shall not have, this time.
@@ -217,5 +284,33 @@ fn level(targets: &mut [f32]) {
         // A handful of cases must not get the weight of thousands.
         let factor = share / sum.max(200.0);
         targets.iter_mut().skip(column).step_by(TARGETS).for_each(|w| *w *= factor);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::{Split, Want};
+
+    #[test]
+    fn every_station_is_drawn_as_often_as_its_share_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut rows = "station,time,temperature\n".to_owned();
+        for hour in 0..20 * 24 {
+            for station in ["A", "B", "C", "D"] {
+                rows.push_str(&format!("{station},2024-01-{:02} {:02}:00,5\n", 1 + hour / 24, hour % 24));
+            }
+        }
+        std::fs::write(folder.path().join("n.csv"), rows).unwrap();
+        std::fs::write(folder.path().join("n_stations.csv"), "station\nA\nB\nC\nD\n").unwrap();
+        let networks = crate::dataset::read(folder.path(), Split::TrainAll, Want::All, |_| ()).unwrap();
+        let source = Source::learnt(&networks, 0.0, 1);
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut drawn = [0; 4];
+        for _ in 0..4000 {
+            let (series, _) = source.chosen(rng.random::<f64>());
+            drawn[usize::from(series.station.id.as_str().as_bytes()[0] - b'A')] += 1;
+        }
+        assert!(drawn.iter().all(|n| (900..1100).contains(n)), "{drawn:?}");
     }
 }

@@ -6,19 +6,27 @@
 //! networks with less than two years of data it names the day.
 
 use weather::time::HOUR;
-use weather::{LEADS, Sample, Station, Time, Variable, VariableSet, freshness, sun};
+use weather::{LEADS, Sample, Station, Time, Variable, VariableSet, WINDOW_HOURS, freshness};
 
 use crate::grid::{Channel, Grid, Level};
+use crate::sky::Sky;
 
 /// Names the meaning of the numbers below; a weights file made for another one is refused.
-pub(crate) const REVISION: &str = "hourly-72/1";
+pub(crate) const REVISION: &str = "hourly-96/1";
 
-/// Hours of the past that the network sees, the newest included.
-pub(crate) const PAST: usize = 72;
+/// Hours of the past that the network sees, the newest included: all that a window holds.
+pub(crate) const PAST: usize = WINDOW_HOURS as usize;
 /// Quantities that are forecast as a change from their newest value.
 pub(crate) const ANCHORED: usize = 5;
 /// Days back at the same hour that each lead sees.
-pub(crate) const DAYS: usize = 3;
+pub(crate) const DAYS: usize = PAST / 24;
+/// The newest hours are seen one by one, what was before in means of three: the weather of the day
+/// before yesterday matters by its course, not by its minutes, and gaps close.
+const FINE: usize = 24;
+const COARSE: usize = 3;
+/// Points of the past per channel, the coarse ones first. A window's row begins with
+/// [`Channel::COUNT`] times as many values.
+pub(crate) const SLOTS: usize = FINE + (PAST - FINE) / COARSE;
 
 /// One unit of the network's numbers for temperature, dew point, pressure, wind speed and gust, in
 /// °C, hPa and m/s: about the standard deviation of a day's change.
@@ -43,13 +51,14 @@ const MASKED: [Channel; 9] = [
 /// The channels whose absence counts as missing input: those that nearly every station has.
 const EXPECTED: [Channel; 4] = [Channel::Temperature, Channel::DewPoint, Channel::Pressure, Channel::WindSpeed];
 
-const STATIC: usize = 34;
+const STATIC: usize = 37;
 /// Length of the row that describes the window and the station.
-pub(crate) const ENCODER: usize = PAST * (Channel::COUNT + MASKED.len()) + STATIC;
-/// Where the masks of the days back begin in a lead's row; their values stand before them.
-const LEAD_MASKS: usize = ANCHORED * DAYS;
-/// Length of the row that describes one lead.
-pub(crate) const LEAD: usize = 2 * LEAD_MASKS + 10;
+pub(crate) const ENCODER: usize = SLOTS * (Channel::COUNT + MASKED.len()) + STATIC;
+/// Values of the days back at a lead's hour, in front of its row: of each anchored quantity, then of
+/// precipitation.
+pub(crate) const RECALLED: usize = (ANCHORED + 1) * DAYS;
+/// Length of the row that describes one lead: then come their masks, and the rest.
+pub(crate) const LEAD: usize = 2 * RECALLED + 9;
 /// Length of the rows of all leads.
 pub(crate) const ALL_LEADS: usize = LEAD * LEADS;
 
@@ -88,13 +97,11 @@ impl Past {
     /// Lays `samples` (oldest first) on the grid that ends at `reference`. Values in `hidden` are
     /// treated as absent; serving hides none.
     pub(crate) fn new(samples: &[Sample], reference: Time, station: &Station, hidden: VariableSet) -> Self {
-        // What lies before the grid must not matter: windows keep more than the network sees.
-        #[allow(clippy::cast_possible_wrap)] // 72
-        let from = samples.partition_point(|s| s.time <= reference - (PAST as i64 + 1) * HOUR);
+        // What a window would have dropped must not matter: training draws from longer series.
+        let from = samples.partition_point(|s| s.time.hour() <= reference.hour() - WINDOW_HOURS);
         let samples = &samples[from..];
         let level = Level::of(samples, station.elevation);
-        #[allow(clippy::cast_possible_wrap)] // 72
-        let grid = Grid::lay(samples, reference, 1 - PAST as i64, level, hidden);
+        let grid = Grid::lay(samples, reference, 1 - WINDOW_HOURS, level, hidden);
         let newest = &samples[samples.len().saturating_sub(12)..];
         let mut times = [reference; 12];
         for (time, sample) in times.iter_mut().zip(newest) {
@@ -153,12 +160,12 @@ impl Past {
 
     /// Fills the row of the window, [`ENCODER`] long, and those of the leads, [`ALL_LEADS`] long.
     pub(crate) fn fill(&self, station: &Station, encoder: &mut [f32], leads: &mut [f32]) {
-        let (values, rest) = encoder.split_at_mut(PAST * Channel::COUNT);
-        let (masks, statics) = rest.split_at_mut(PAST * MASKED.len());
+        let (values, rest) = encoder.split_at_mut(SLOTS * Channel::COUNT);
+        let (masks, statics) = rest.split_at_mut(SLOTS * MASKED.len());
         self.fill_values(values);
-        for (channel, row) in MASKED.into_iter().zip(masks.chunks_exact_mut(PAST)) {
-            for (mask, value) in row.iter_mut().zip(self.grid.row(channel)) {
-                *mask = if value.is_nan() { 0.0 } else { 1.0 };
+        for (channel, row) in MASKED.into_iter().zip(masks.chunks_exact_mut(SLOTS)) {
+            for (mask, hours) in row.iter_mut().zip(slots(self.grid.row(channel))) {
+                *mask = share(hours, |v| !v.is_nan());
             }
         }
         let sky = Sky::new(station, self.reference);
@@ -182,12 +189,12 @@ impl Past {
             (Channel::Solar, 0.0, 400.0),
             (Channel::CloudCover, 0.0, 100.0),
         ];
-        for ((channel, anchor, scale), row) in rows.into_iter().zip(values.chunks_exact_mut(PAST)) {
-            for (out, value) in row.iter_mut().zip(self.grid.row(channel)) {
-                *out = match *value {
-                    v if v.is_nan() => 0.0,
-                    v if channel == Channel::Precipitation => v.ln_1p(),
-                    v => (v - anchor) / scale,
+        for ((channel, anchor, scale), row) in rows.into_iter().zip(values.chunks_exact_mut(SLOTS)) {
+            for (out, hours) in row.iter_mut().zip(slots(self.grid.row(channel))) {
+                *out = match mean(hours) {
+                    None => 0.0,
+                    Some(v) if channel == Channel::Precipitation => v.ln_1p(),
+                    Some(v) => (v - anchor) / scale,
                 };
             }
         }
@@ -199,9 +206,12 @@ impl Past {
         let [t, td, p, speed, gust] = self.anchors.values;
         let depression = t.zip(td).map_or(0.0, |(t, td)| (t - td) / 10.0);
         let level = if self.anchors.sea_level { p.map_or(0.0, |p| (p - 1013.0) / 15.0) } else { 0.0 };
-        let mean = |channel, anchor: Option<f32>, scale, hours| {
-            anchor.zip(self.mean(channel, hours)).map_or(0.0, |(anchor, mean)| (mean - anchor) / scale)
+        let mean = |channel, anchor: Option<f32>, scale, hours: usize| {
+            let mean = mean(&self.grid.row(channel)[PAST - hours..]);
+            anchor.zip(mean).map_or(0.0, |(anchor, mean)| (mean - anchor) / scale)
         };
+        // Airports report whole degrees and hectopascals: their next value is a step or none.
+        let whole = |channel| share(self.grid.row(channel), |v| (v - v.round()).abs() < 1e-3);
         let mask = |present: bool| if present { 1.0 } else { 0.0 };
         let (latitude, elevation) =
             (station.position().map(|(lat, _)| lat.to_radians().sin() as f32), station.elevation);
@@ -242,18 +252,28 @@ impl Past {
             sky.highest,
             sky.now.hour_sine,
             sky.now.hour_cosine,
+            whole(Channel::Temperature),
+            whole(Channel::DewPoint),
+            whole(Channel::Pressure),
         ];
         row.copy_from_slice(&filled);
     }
 
     fn fill_lead(&self, lead: usize, sky: &Sky, row: &mut [f32]) {
-        let (values, rest) = row.split_at_mut(LEAD_MASKS);
-        let (masks, rest) = rest.split_at_mut(LEAD_MASKS);
-        for (q, channel) in QUANTITIES.into_iter().enumerate() {
-            for day in 0..DAYS {
-                let change = self.anchors.values[q].zip(self.same_hour(channel, lead, day));
-                values[q * DAYS + day] = change.map_or(0.0, |(anchor, value)| (value - anchor) / SCALES[q]);
-                masks[q * DAYS + day] = if change.is_some() { 1.0 } else { 0.0 };
+        let (values, rest) = row.split_at_mut(RECALLED);
+        let (masks, rest) = rest.split_at_mut(RECALLED);
+        let days = values.chunks_exact_mut(DAYS).zip(masks.chunks_exact_mut(DAYS)).enumerate();
+        for (q, (values, masks)) in days {
+            for (day, (value, mask)) in values.iter_mut().zip(masks).enumerate() {
+                let change = match QUANTITIES.get(q) {
+                    Some(channel) => {
+                        let then = self.same_hour(*channel, lead, day);
+                        self.anchors.values[q].zip(then).map(|(anchor, then)| (then - anchor) / SCALES[q])
+                    }
+                    None => self.same_hour(Channel::Precipitation, lead, day).map(f32::ln_1p),
+                };
+                *value = change.unwrap_or_default();
+                *mask = if change.is_some() { 1.0 } else { 0.0 };
             }
         }
         let then = sky.at(lead);
@@ -262,7 +282,6 @@ impl Past {
         rest.copy_from_slice(&[
             scaled(Channel::WindU),
             scaled(Channel::WindV),
-            self.same_hour(Channel::Precipitation, lead, 0).map_or(0.0, f32::ln_1p),
             then.sine,
             then.clear_sky,
             sky.place,
@@ -273,13 +292,6 @@ impl Past {
         ]);
     }
 
-    #[allow(clippy::cast_precision_loss)] // at most 72
-    fn mean(&self, channel: Channel, hours: usize) -> Option<f32> {
-        let known = self.grid.row(channel)[PAST - hours..].iter().filter(|v| !v.is_nan());
-        let (sum, count) = known.fold((0.0, 0), |(sum, count), v| (sum + v, count + 1));
-        (count > 0).then(|| sum / count as f32)
-    }
-
     fn range(&self, channel: Channel) -> f32 {
         let day = self.grid.row(channel)[PAST - 24..].iter().filter(|v| !v.is_nan());
         let (low, high) = day.fold((f32::MAX, f32::MIN), |(low, high), v| (low.min(*v), high.max(*v)));
@@ -287,65 +299,24 @@ impl Past {
     }
 }
 
-/// The sun and the clock at one hour; zeros where the place is unknown.
-#[derive(Clone, Copy, Default)]
-struct Hour {
-    /// Sine of the sun's elevation.
-    sine: f32,
-    /// Clear-sky radiation, kW/m².
-    clear_sky: f32,
-    hour_sine: f32,
-    hour_cosine: f32,
+/// The hours of a row that each slot stands for, oldest first.
+fn slots(row: &[f32; PAST]) -> impl Iterator<Item = &[f32]> {
+    let (old, new) = row.split_at(PAST - FINE);
+    old.chunks_exact(COARSE).chain(new.chunks_exact(1))
 }
 
-/// What is known beforehand of the reference hour and of the coming two days.
-struct Sky {
-    now: Hour,
-    coming: [Hour; LEADS],
-    /// The highest sine of the sun's elevation in the coming day.
-    highest: f32,
-    /// 1 where the position is known.
-    place: f32,
-    /// 1 where the local hour is known, from the position or else the time zone.
-    hour: f32,
+/// The mean of what is known.
+#[allow(clippy::cast_precision_loss)] // at most 96
+fn mean(hours: &[f32]) -> Option<f32> {
+    let known = hours.iter().filter(|v| !v.is_nan());
+    let (sum, count) = known.fold((0.0, 0), |(sum, count), v| (sum + v, count + 1));
+    (count > 0).then(|| sum / count as f32)
 }
 
-impl Sky {
-    fn new(station: &Station, reference: Time) -> Self {
-        let position = station.position().filter(|(lat, lon)| lat.is_finite() && lon.is_finite());
-        // Local solar time runs four minutes ahead per degree east.
-        let shift = position.map(|(_, longitude)| (longitude * 240.0) as i64).or_else(|| zone(station, reference));
-        let at = |lead: usize| {
-            #[allow(clippy::cast_possible_wrap)] // at most 48
-            let time = reference + lead as i64 * HOUR;
-            let mut hour = Hour::default();
-            if let Some((latitude, longitude)) = position {
-                let elevation = sun::elevation(time, latitude, longitude);
-                hour.sine = elevation.to_radians().sin() as f32;
-                hour.clear_sky = (sun::clear_sky(elevation) / 1000.0) as f32;
-            }
-            if let Some(shift) = shift {
-                #[allow(clippy::cast_precision_loss)] // seconds of a day
-                let turn = (time + shift).unix().rem_euclid(24 * HOUR) as f32 / (24 * HOUR) as f32;
-                (hour.hour_sine, hour.hour_cosine) = (turn * std::f32::consts::TAU).sin_cos();
-            }
-            hour
-        };
-        let coming: [Hour; LEADS] = std::array::from_fn(|index| at(index + 1));
-        let highest = coming[..24].iter().map(|h| h.sine).fold(f32::MIN, f32::max);
-        let known = |present: bool| if present { 1.0 } else { 0.0 };
-        Self { now: at(0), coming, highest, place: known(position.is_some()), hour: known(shift.is_some()) }
-    }
-
-    fn at(&self, lead: usize) -> Hour {
-        self.coming[lead - 1]
-    }
-}
-
-/// Seconds that the station's time zone is ahead of UTC.
-fn zone(station: &Station, time: Time) -> Option<i64> {
-    let zone = jiff::tz::TimeZone::get(station.timezone.as_deref()?).ok()?;
-    Some(i64::from(zone.to_offset(time.timestamp()).seconds()))
+/// The share of the hours of which something is true, 0 to 1.
+#[allow(clippy::cast_precision_loss)] // at most 96
+fn share(hours: &[f32], of: impl Fn(f32) -> bool) -> f32 {
+    hours.iter().filter(|v| of(**v)).count() as f32 / hours.len() as f32
 }
 
 /// The variables that training hides together, as if the station had no such sensor.
@@ -396,9 +367,11 @@ mod tests {
 
     #[test]
     fn what_lies_before_the_grid_does_not_matter() {
-        let window = window(95);
-        let samples = window.samples();
-        assert_eq!(rows(samples, &station()), rows(&samples[samples.len() - 73..], &station()));
+        // The second window has let go of the first one's hours; a series in training has both.
+        let (mut series, window) = (window(110).samples()[..15].to_vec(), window(110));
+        series.iter_mut().for_each(|s| s.time = s.time - 15 * HOUR);
+        series.extend(window.samples().iter().cloned());
+        assert_eq!(rows(&series, &station()), rows(window.samples(), &station()));
     }
 
     #[test]
@@ -420,15 +393,5 @@ mod tests {
             let (encoder, leads) = rows(window.samples(), &place);
             assert!(encoder.iter().chain(&leads).all(|v| v.is_finite() && v.abs() < 9.0));
         }
-    }
-
-    #[test]
-    fn a_zone_tells_the_hour_where_no_position_does() {
-        let mut zoned = Station::unregistered(station().id);
-        zoned.timezone = Some("Asia/Tokyo".into());
-        let noon = Time::parse("2026-06-01T03:00:00Z").unwrap();
-        let sky = Sky::new(&zoned, noon);
-        assert_eq!((sky.hour, sky.place), (1.0, 0.0));
-        assert!((sky.now.hour_cosine + 1.0).abs() < 1e-5);
     }
 }

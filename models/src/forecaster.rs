@@ -8,7 +8,7 @@ use weather::{LEADS, ModelId, Prediction, Station, VariableSet, Window};
 use crate::backend::BackendKind;
 use crate::decode::{self, Numbers};
 use crate::features::{ALL_LEADS, Anchors, ENCODER, Past};
-use crate::network::{DISTRIBUTIONS, LEVELS, Network, SINGLES};
+use crate::network::{DISTRIBUTIONS, Ensemble, LEVELS, SINGLES};
 use crate::run;
 use crate::version::{self, LoadError};
 
@@ -29,14 +29,14 @@ pub struct Input<'a> {
 pub struct Output {
     /// The numbers. Empty for an empty window.
     pub prediction: Prediction,
-    /// Share of temperature, dew point, pressure and wind in the last 72 h that is missing, 0 to 1.
+    /// Share of temperature, dew point, pressure and wind in the last 96 h that is missing, 0 to 1.
     pub missing_share: f32,
 }
 
 /// A loaded model version.
 pub struct Forecaster {
     id: ModelId,
-    network: Network,
+    network: Ensemble,
     device: Device,
 }
 

@@ -8,7 +8,7 @@ use weather::time::HOUR;
 use weather::{Flags, LEADS, Sample, Station, StationId, Time, Values, Variable, VariableSet};
 
 use crate::features::{ALL_LEADS, ENCODER, Past};
-use crate::network::{Network, OUTPUTS};
+use crate::network::{DISTRIBUTIONS, Ensemble, LEVELS, SINGLES};
 use crate::run;
 
 /// How far outputs may lie from the recorded ones, in the network's units (1 is about 5 °C):
@@ -58,7 +58,7 @@ fn samples(hours: i64) -> Vec<Sample> {
     (0..hours).rev().map(made_up).collect()
 }
 
-fn output(network: &Network, device: &Device) -> Vec<f32> {
+fn output(network: &Ensemble, device: &Device) -> Vec<f32> {
     let (encoder, leads) = input();
     let (mut quantiles, singles) = run::network(network, encoder, leads, device);
     quantiles.extend(singles);
@@ -66,7 +66,7 @@ fn output(network: &Network, device: &Device) -> Vec<f32> {
 }
 
 /// The golden file: the outputs, little-endian f32.
-pub(crate) fn make(network: &Network, device: &Device) -> Vec<u8> {
+pub(crate) fn make(network: &Ensemble, device: &Device) -> Vec<u8> {
     output(network, device).iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
@@ -74,10 +74,13 @@ pub(crate) fn make(network: &Network, device: &Device) -> Vec<u8> {
 ///
 /// # Errors
 /// The largest difference; infinite when there is none to take.
-pub(crate) fn check(golden: &[u8], network: &Network, device: &Device) -> Result<(), f32> {
+pub(crate) fn check(golden: &[u8], network: &Ensemble, device: &Device) -> Result<(), f32> {
     let (expected, rest) = golden.as_chunks::<4>();
     let found = output(network, device);
-    if !rest.is_empty() || expected.len() != found.len() || found.len() != 2 * LEADS * OUTPUTS {
+    if !rest.is_empty()
+        || expected.len() != found.len()
+        || found.len() != 2 * LEADS * (DISTRIBUTIONS * LEVELS + SINGLES)
+    {
         return Err(f32::INFINITY);
     }
     let differences = expected.iter().zip(&found).map(|(e, f)| (f32::from_le_bytes(*e) - f).abs());

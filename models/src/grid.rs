@@ -129,6 +129,11 @@ impl<const N: usize> Grid<N> {
         self.values[channel as usize][hour] = f32::NAN;
     }
 
+    /// Rounds a channel to whole units, as a coarser instrument would have reported it.
+    pub(crate) fn round(&mut self, channel: Channel) {
+        self.values[channel as usize].iter_mut().for_each(|value| *value = value.round());
+    }
+
     fn add_to_hour(&mut self, hour: usize, sample: &Sample, hidden: VariableSet) {
         if !hidden.contains(Variable::WindGust)
             && let Some(gust) = sample.usable(Variable::WindGust)

@@ -5,6 +5,8 @@
 mod backend;
 mod baselines;
 mod batch;
+mod bootstrap;
+mod checkpoint;
 mod dataset;
 mod decode;
 mod ema;
@@ -13,16 +15,22 @@ mod features;
 mod forecaster;
 mod golden;
 mod grid;
+mod learner;
 mod losses;
 mod network;
 mod run;
+pub mod scores;
 mod shelf;
+mod sky;
 mod train;
 mod version;
 
-pub use backend::{BackendKind, UnknownBackend};
-pub use evaluate::{EvaluateOptions, Evaluation, NetworkScores, PER_STATION, evaluate};
+pub use backend::{BackendKind, TrainDevice, UnknownBackend, UnknownDevice};
+pub use evaluate::{
+    Comparison, Contender, EvaluateOptions, Evaluation, Group, PER_STATION, RainSkill, Ranks, Reliability, Score,
+    Spread, StationScore, TRAINING_CASES, evaluate, export_cases,
+};
 pub use forecaster::{Forecaster, Input, Output};
 pub use shelf::{Haste, Look, Refusal, Shelf};
-pub use train::{Budget, TrainOptions, train};
+pub use train::{Budget, TrainOptions, Trained, train};
 pub use version::{DEFAULT_MODEL, LoadError, ScoreLine, VersionInfo, versions};

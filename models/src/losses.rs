@@ -2,23 +2,19 @@
 
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
-use weather::{LEADS, QUANTILES};
+use weather::LEADS;
 
 use crate::batch::{RAIN, TARGETS, WEIGHTS, WIND};
 use crate::features::ANCHORED;
-use crate::network::{LEVELS, Output, SINGLES};
-
-/// The share of each level of [`QUANTILES`]: the width of the interval of ranks that is nearest to
-/// it, so that twice the weighted pinball loss approximates the CRPS.
-pub(crate) const SHARES: [f32; LEVELS] = [0.075, 0.1, 0.2, 0.25, 0.2, 0.1, 0.075];
+use crate::network::{LEARNT, Output, SINGLES};
 
 /// The weighted sum of pinball losses, of absolute errors of the wind's components and of the
 /// cross-entropy of precipitation. `targets` is `[batch, LEADS, TARGETS]`, with weights.
-pub(crate) fn total(output: Output, targets: Tensor<3>) -> Tensor<1> {
+pub(crate) fn total(output: Output, targets: &Tensor<3>) -> Tensor<1> {
     let device = targets.device();
     let [batch, _, _] = targets.dims();
     let rows = batch * LEADS;
-    let targets = targets.reshape([rows, TARGETS]);
+    let targets = targets.clone().reshape([rows, TARGETS]);
     let column = |at: usize, width: usize| targets.clone().narrow(1, at, width);
 
     let anchored = output.quantiles.clone().narrow(1, 0, ANCHORED);
@@ -41,13 +37,19 @@ pub(crate) fn total(output: Output, targets: Tensor<3>) -> Tensor<1> {
     changes + amount + wind + chance
 }
 
-/// Pinball loss of `errors`, `[rows, n, LEVELS]` observation minus quantile, at weights `[rows, n, 1]`.
+/// Mean pinball loss over the learnt levels of `errors`, `[rows, n, LEARNT]` observation minus
+/// quantile, at weights `[rows, n, 1]`.
 fn pinball(errors: Tensor<3>, weights: Tensor<3>, device: &Device) -> Tensor<1> {
-    let row = |values: Vec<f32>| Tensor::<3>::from_data(TensorData::new(values, [1, 1, LEVELS]), device);
-    let below: Vec<f32> = QUANTILES.iter().zip(SHARES).map(|(level, share)| level * share).collect();
-    // max(τe, (τ-1)e) = τe + max(0, -e)
-    let losses = errors.clone() * row(below) + relu(errors * -1.0) * row(SHARES.to_vec());
-    (losses.sum_dim(2) * weights).sum()
+    let [rows, quantities, _] = errors.dims();
+    let errors = errors.reshape([rows * quantities, LEARNT]);
+    let column = |values: Vec<f32>| Tensor::<2>::from_data(TensorData::new(values, [LEARNT, 1]), device);
+    #[allow(clippy::cast_precision_loss)] // 0 to 18
+    let level = |index: usize| (index as f32 + 0.5) / LEARNT as f32;
+    // max(τe, (τ-1)e) = τe + max(0, -e); the sums over the levels are matrix products.
+    let slopes = column((0..LEARNT).map(|index| level(index) / LEARNT as f32).collect());
+    let means = column(vec![1.0 / LEARNT as f32; LEARNT]);
+    let losses = errors.clone().matmul(slopes) + relu(errors * -1.0).matmul(means);
+    (losses * weights.reshape([rows * quantities, 1])).sum()
 }
 
 #[cfg(test)]
@@ -55,21 +57,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_add_up() {
-        assert!((SHARES.iter().sum::<f32>() - 1.0).abs() < 1e-6);
-    }
-
-    #[test]
-    fn pinball_of_the_reference_values() {
-        // domain: (τ, q, y) = (.5, 10, 12) -> 1, (.1, 10, 9) -> .9, (.9, 10, 12) -> 1.8
+    fn pinball_of_the_median_and_of_the_outermost_levels() {
         let device = Device::flex();
-        for (level, error, expected) in [(3, 2.0, 1.0), (1, -1.0, 0.9), (5, 2.0, 1.8f32)] {
-            let mut errors = vec![0.0f32; LEVELS];
+        // (level, error, expected): τ = .5 of an error of 2 is 1; τ = .5/19 of -1 is .97368.
+        for (level, error, expected) in [(9, 2.0, 1.0), (0, -1.0, 1.0 - 0.5 / 19.0), (18, 2.0, 2.0 * 18.5 / 19.0f32)] {
+            let mut errors = vec![0.0f32; LEARNT];
             errors[level] = error;
-            let errors = Tensor::<3>::from_data(TensorData::new(errors, [1, 1, LEVELS]), &device);
+            let errors = Tensor::<3>::from_data(TensorData::new(errors, [1, 1, LEARNT]), &device);
             let weights = Tensor::<3>::from_data(TensorData::new(vec![1.0f32], [1, 1, 1]), &device);
             let loss: f32 = pinball(errors, weights, &device).into_scalar();
-            assert!((loss - expected * SHARES[level]).abs() < 1e-6);
+            assert!((loss - expected / LEARNT as f32).abs() < 1e-6);
         }
     }
 }

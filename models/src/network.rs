@@ -1,4 +1,5 @@
-//! The network: an encoder of the window and one decoder that every lead shares.
+//! The network: an encoder of the window and one decoder that every lead shares; a version is the
+//! average of a few of them that began from different numbers.
 //!
 //! Matrix products and one-line activations only: on a CPU without fusion every pass over memory
 //! costs, and this shape makes the fewest.
@@ -6,22 +7,25 @@
 use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use weather::{LEADS, QUANTILES};
 
-use crate::features::{ANCHORED, DAYS, ENCODER, LEAD};
+use crate::features::{ANCHORED, DAYS, ENCODER, LEAD, RECALLED};
 
-/// Quantile levels.
+/// Served quantile levels.
 pub(crate) const LEVELS: usize = QUANTILES.len();
+/// Quantile levels that are learnt: the midpoints (i + ½) / 19, whose mean pinball loss is half the
+/// CRPS. The served ones lie between them.
+pub(crate) const LEARNT: usize = 19;
 /// Distributions per lead: the anchored quantities, and the amount of precipitation if there is any.
 pub(crate) const DISTRIBUTIONS: usize = ANCHORED + 1;
 /// Single numbers per lead: wind components and the logit of precipitation.
 pub(crate) const SINGLES: usize = 3;
 /// Numbers per lead.
-pub(crate) const OUTPUTS: usize = DISTRIBUTIONS * LEVELS + SINGLES;
+pub(crate) const OUTPUTS: usize = DISTRIBUTIONS * (1 + LEARNT) + SINGLES;
 /// The kind of network, as the manifest names it.
-pub(crate) const KIND: &str = "mlp-encoder-shared-lead-decoder";
+pub(crate) const KIND: &str = "mlp-encoder-shared-lead-decoder-ensemble";
 
 /// The sizes that make a network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,16 +42,70 @@ pub(crate) struct Architecture {
     pub(crate) hidden: usize,
     /// Width of the decoder.
     pub(crate) latent: usize,
+    /// Networks that are averaged.
+    pub(crate) members: usize,
 }
 
 impl Architecture {
-    pub(crate) fn new(hidden: usize, latent: usize) -> Self {
+    pub(crate) fn new(hidden: usize, latent: usize, members: usize) -> Self {
         let (encoder_inputs, lead_inputs, outputs) = (ENCODER, LEAD, OUTPUTS);
-        Self { kind: KIND.to_owned(), encoder_inputs, lead_inputs, outputs, hidden, latent }
+        Self { kind: KIND.to_owned(), encoder_inputs, lead_inputs, outputs, hidden, latent, members }
     }
 }
 
-/// The forecaster's network. Its numbers are changes from the anchors, in units of their scales.
+/// The forecaster's networks. Their numbers are changes from the anchors, in units of their scales.
+#[derive(Module, Debug)]
+pub(crate) struct Ensemble {
+    members: Vec<Network>,
+}
+
+impl Ensemble {
+    pub(crate) fn new(architecture: &Architecture, device: &Device) -> Self {
+        Self { members: (0..architecture.members).map(|_| Network::new(architecture, device)).collect() }
+    }
+
+    /// The members of several, together.
+    pub(crate) fn of(parts: impl Iterator<Item = Self>) -> Self {
+        Self { members: parts.flat_map(|part| part.members).collect() }
+    }
+
+    /// How many are averaged.
+    pub(crate) fn members(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Each member's learnt levels.
+    ///
+    /// `dropped` is the share of the encoder's numbers that are left out, each time others, so that the
+    /// network can't learn the days of the training by heart; 0 to validate.
+    pub(crate) fn learn(&self, window: &Tensor<2>, leads: &Tensor<3>, dropped: f64) -> impl Iterator<Item = Output> {
+        let spread = Tensor::<2>::from_data(cumulate(), &window.device());
+        self.members.iter().map(move |member| member.forward(window, leads, &spread, dropped))
+    }
+
+    /// The served levels, averaged over the members level by level.
+    pub(crate) fn forward(&self, window: &Tensor<2>, leads: &Tensor<3>) -> Output {
+        let spread = Tensor::<2>::from_data(served(), &window.device());
+        let outputs = self.members.iter().map(|member| member.forward(window, leads, &spread, 0.0));
+        let sum = outputs.reduce(|sum, next| Output {
+            quantiles: sum.quantiles + next.quantiles,
+            singles: sum.singles + next.singles,
+        });
+        #[allow(clippy::cast_precision_loss)] // a handful
+        let share = 1.0 / self.members.len().max(1) as f32;
+        let none = || Output {
+            quantiles: Tensor::zeros([leads.dims()[0] * LEADS, DISTRIBUTIONS, LEVELS], &window.device()),
+            singles: Tensor::zeros([leads.dims()[0] * LEADS, SINGLES], &window.device()),
+        };
+        let Output { quantiles, singles } = sum.unwrap_or_else(none);
+        if self.members.len() < 2 {
+            return Output { quantiles, singles };
+        }
+        Output { quantiles: quantiles * share, singles: singles * share }
+    }
+}
+
+/// One network.
 #[derive(Module, Debug)]
 pub(crate) struct Network {
     window: Linear,
@@ -58,22 +116,26 @@ pub(crate) struct Network {
     /// `[1, LEADS, latent]`: what is special about each lead.
     place: Param<Tensor<3>>,
     mix: Linear,
-    output: Linear,
-    /// `[1, LEADS, ANCHORED, DAYS]`: how much of the change since the same hour of the last days
+    turn: Linear,
+    /// One head each, so that no output has to be copied apart.
+    median: Linear,
+    widths: Linear,
+    singles: Linear,
+    /// `[1, LEADS, DISTRIBUTIONS, DAYS]`: how much of the change since the same hour of the last days
     /// each lead takes over.
     recall: Param<Tensor<4>>,
 }
 
-/// What the network says, `n` being batch × leads.
+/// What a network says, `n` being batch × leads.
 pub(crate) struct Output {
-    /// `[n, DISTRIBUTIONS, LEVELS]`, never crossing.
+    /// `[n, DISTRIBUTIONS, levels]`, never crossing.
     pub(crate) quantiles: Tensor<3>,
     /// `[n, SINGLES]`.
     pub(crate) singles: Tensor<2>,
 }
 
 impl Network {
-    pub(crate) fn new(architecture: &Architecture, device: &Device) -> Self {
+    fn new(architecture: &Architecture, device: &Device) -> Self {
         let (hidden, latent) = (architecture.hidden, architecture.latent);
         let linear = |from, to| LinearConfig::new(from, to).init(device);
         let place = vec![0.0f32; LEADS * latent];
@@ -85,73 +147,127 @@ impl Network {
             lead: linear(architecture.lead_inputs, latent),
             place: Param::from_tensor(Tensor::from_data(TensorData::new(place, [1, LEADS, latent]), device)),
             mix: linear(latent, latent),
-            output: linear(latent, architecture.outputs),
+            turn: linear(latent, latent),
+            median: linear(latent, DISTRIBUTIONS),
+            widths: linear(latent, DISTRIBUTIONS * LEARNT),
+            singles: linear(latent, SINGLES),
             recall: Param::from_tensor(Tensor::from_data(recall(), device)),
         }
     }
 
-    /// `window` is `[batch, ENCODER]`, `leads` is `[batch, LEADS, LEAD]`.
-    pub(crate) fn forward(&self, window: Tensor<2>, leads: Tensor<3>) -> Output {
-        let [batch, _] = window.dims();
+    /// `window` is `[batch, ENCODER]` or has rows to spare, `leads` is `[batch, LEADS, LEAD]`, `spread`
+    /// is `[LEARNT, levels]`.
+    fn forward(&self, window: &Tensor<2>, leads: &Tensor<3>, spread: &Tensor<2>, dropped: f64) -> Output {
+        let [batch, _, _] = leads.dims();
+        let [_, levels] = spread.dims();
         let rows = batch * LEADS;
-        let device = window.device();
-        let recalled = leads.clone().narrow(2, 0, ANCHORED * DAYS).reshape([batch, LEADS, ANCHORED, DAYS]);
-        let recalled = (recalled * self.recall.val()).sum_dim(3).reshape([rows, ANCHORED, 1]);
+        let recalled = leads.clone().narrow(2, 0, RECALLED).reshape([batch, LEADS, DISTRIBUTIONS, DAYS]);
+        let recalled = (recalled * self.recall.val()).sum_dim(3).reshape([rows, DISTRIBUTIONS]);
 
-        let first = relu(self.window.forward(window));
-        let second = first.clone() + self.narrow.forward(relu(self.widen.forward(first)));
-        let latent = self.latent.forward(relu(second)).unsqueeze_dim::<3>(1);
+        let first = thin(relu(self.window.forward(window.clone())), dropped);
+        let second = first.clone() + self.narrow.forward(thin(relu(self.widen.forward(first)), dropped));
+        let latent = self.latent.forward(thin(relu(second), dropped));
+        let latent = if latent.dims()[0] > batch { latent.narrow(0, 0, batch) } else { latent };
+        let latent = latent.unsqueeze_dim::<3>(1);
 
-        let hidden = relu(self.lead.forward(leads) + (latent + self.place.val()));
+        let hidden = relu(self.lead.forward(leads.clone()) + (latent + self.place.val()));
         let hidden = hidden.clone() + relu(self.mix.forward(hidden));
-        let output = self.output.forward(hidden).reshape([rows, OUTPUTS]);
+        let hidden = hidden.clone() + relu(self.turn.forward(hidden));
+        let [_, _, width] = hidden.dims();
+        let hidden = hidden.reshape([rows, width]);
 
-        let singles = output.clone().narrow(1, DISTRIBUTIONS * LEVELS, SINGLES);
-        let raw = output.narrow(1, 0, DISTRIBUTIONS * LEVELS).reshape([rows, DISTRIBUTIONS, LEVELS]);
-        let median = raw.clone().narrow(2, LEVELS / 2, 1);
-        let anchored = median.clone().narrow(1, 0, ANCHORED) + recalled;
-        let median = Tensor::cat(vec![anchored, median.narrow(1, ANCHORED, 1)], 1);
-        let widths = positive(raw.reshape([rows * DISTRIBUTIONS, LEVELS]));
-        let steps = Tensor::<2>::from_data(steps(), &device);
-        let offsets = widths.matmul(steps).reshape([rows, DISTRIBUTIONS, LEVELS]);
-        Output { quantiles: offsets + median, singles }
+        let median = (self.median.forward(hidden.clone()) + recalled).reshape([rows, DISTRIBUTIONS, 1]);
+        let widths = positive(self.widths.forward(hidden.clone()).reshape([rows * DISTRIBUTIONS, LEARNT]));
+        let offsets = widths.matmul(spread.clone()).reshape([rows, DISTRIBUTIONS, levels]);
+        Output { quantiles: offsets + median, singles: self.singles.forward(hidden) }
     }
 }
 
-/// A smooth positive function, (x + sqrt(x² + 1)) / 2: softplus without exponential and logarithm,
-/// which cost more than the rest of the decoder's activations together.
+/// Dropout: a random share becomes 0, the rest makes up for it.
+fn thin(x: Tensor<2>, share: f64) -> Tensor<2> {
+    if share <= 0.0 {
+        return x;
+    }
+    let kept = x.random_like(Distribution::Bernoulli(1.0 - share));
+    x * (kept * (1.0 / (1.0 - share)))
+}
+
+/// Never negative, and smooth: (x + 1)². An exponential or a root costs more than the rest of the
+/// decoder's activations together, and its gradient more again.
 fn positive(x: Tensor<2>) -> Tensor<2> {
-    ((x.clone() * x.clone() + 1.0).sqrt() + x) * 0.5
+    let x = x + 1.0;
+    x.clone() * x
 }
 
-/// Adds up the widths between neighbouring levels outward from the median, `[LEVELS, LEVELS]`.
-fn steps() -> TensorData {
-    let middle = LEVELS / 2;
-    let mut matrix = vec![0.0f32; LEVELS * LEVELS];
-    for width in 0..LEVELS {
-        for level in 0..LEVELS {
-            matrix[width * LEVELS + level] = match () {
-                () if width > middle && level >= width => 1.0,
-                () if width < middle && level <= width => -1.0,
-                () => 0.0,
-            };
-        }
-    }
-    TensorData::new(matrix, [LEVELS, LEVELS])
+/// Adds up the widths between neighbouring levels outward from the median, `[LEARNT, LEARNT]`.
+fn cumulate() -> TensorData {
+    let columns: Vec<Vec<f32>> = (0..LEARNT).map(column).collect();
+    matrix(&columns)
+}
+
+/// The same, and on to the served levels, `[LEARNT, LEVELS]`: straight between the learnt ones.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 18
+fn served() -> TensorData {
+    let between = |level: f32| {
+        let place = level * LEARNT as f32 - 0.5;
+        let below = (place.floor() as usize).min(LEARNT - 2);
+        let share = place - below as f32;
+        column(below).iter().zip(column(below + 1)).map(|(a, b)| a * (1.0 - share) + b * share).collect()
+    };
+    let columns: Vec<Vec<f32>> = QUANTILES.into_iter().map(between).collect();
+    matrix(&columns)
+}
+
+/// How much each width counts for a learnt level.
+fn column(level: usize) -> Vec<f32> {
+    let middle = LEARNT / 2;
+    let counts = |width: usize| match () {
+        () if width > middle && level >= width => WIDTH,
+        () if width < middle && level <= width => -WIDTH,
+        () => 0.0,
+    };
+    (0..LEARNT).map(counts).collect()
+}
+
+/// So that neighbouring levels start about as far apart as errors of half a unit have them.
+const WIDTH: f32 = 0.1;
+
+fn matrix(columns: &[Vec<f32>]) -> TensorData {
+    let rows = (0..LEARNT).flat_map(|width| columns.iter().map(move |column| column[width]));
+    TensorData::new(rows.collect::<Vec<f32>>(), [LEARNT, columns.len()])
 }
 
 /// Training starts from the diurnal cycle: the further ahead, the more of yesterday's.
 #[allow(clippy::cast_precision_loss)] // 1 to 48
 fn recall() -> TensorData {
-    let mut start = vec![0.0f32; LEADS * ANCHORED * DAYS];
+    let mut start = vec![0.0f32; LEADS * RECALLED];
     for lead in 0..LEADS {
         let ramp = ((lead + 1) as f32 / 12.0).min(1.0);
-        for quantity in 0..ANCHORED {
-            let weights = if quantity < 2 { [0.4, 0.2, 0.1] } else { [0.1, 0.1, 0.1] };
+        for quantity in 0..DISTRIBUTIONS {
+            let weights = if quantity < 2 { [0.4, 0.2, 0.1, 0.1] } else { [0.1; DAYS] };
             for (day, weight) in weights.into_iter().enumerate() {
-                start[(lead * ANCHORED + quantity) * DAYS + day] = ramp * weight;
+                start[(lead * DISTRIBUTIONS + quantity) * DAYS + day] = ramp * weight;
             }
         }
     }
-    TensorData::new(start, [1, LEADS, ANCHORED, DAYS])
+    TensorData::new(start, [1, LEADS, DISTRIBUTIONS, DAYS])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn served_levels_lie_between_the_learnt_ones() {
+        let widths: Vec<f32> = (0..LEARNT).map(|w| 1.0 + w as f32).collect();
+        let at = |data: TensorData, columns: usize| -> Vec<f32> {
+            let matrix: Vec<f32> = data.try_into_vec().unwrap();
+            (0..columns).map(|c| (0..LEARNT).map(|w| widths[w] * matrix[w * columns + c]).sum()).collect()
+        };
+        let (learnt, served) = (at(cumulate(), LEARNT), at(served(), LEVELS));
+        assert!(learnt.is_sorted() && learnt[9] == 0.0 && served[3].abs() < 1e-6);
+        // 0.05 lies 0.45 of the way from 0.5/19 to 1.5/19.
+        assert!((served[0] - (learnt[0] * 0.55 + learnt[1] * 0.45)).abs() < 1e-5, "{served:?} {learnt:?}");
+        assert!((served[5] - (learnt[16] * 0.4 + learnt[17] * 0.6)).abs() < 1e-5);
+    }
 }

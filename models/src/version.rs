@@ -13,7 +13,7 @@ use weather::ModelId;
 
 use crate::features;
 use crate::golden;
-use crate::network::{Architecture, KIND, Network};
+use crate::network::{Architecture, Ensemble, KIND};
 
 /// The name of the model that is served unless another is named.
 pub const DEFAULT_MODEL: &str = "weatherglass";
@@ -174,6 +174,9 @@ pub(crate) struct Training {
     pub(crate) parameters: u64,
     pub(crate) learning_rate: f64,
     pub(crate) final_loss: f64,
+    /// The best loss on the validated part of the training period.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) validation_loss: Option<f64>,
     /// Nothing later was trained on, and of every five stations one not at all (by SHA-256 of its
     /// id). Absent where everything was trained on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -272,7 +275,7 @@ pub(crate) fn read_manifest(folder: &Path) -> Result<Manifest, LoadError> {
 }
 
 /// Writes a version folder, all at once for whoever watches; fills in the checksums.
-pub(crate) fn write(folder: &Path, manifest: &mut Manifest, network: &Network, device: &Device) -> anyhow::Result<()> {
+pub(crate) fn write(folder: &Path, manifest: &mut Manifest, network: &Ensemble, device: &Device) -> anyhow::Result<()> {
     let weights = network.clone().into_record().into_bytes().map_err(|e| anyhow::anyhow!("{e}"))?;
     let golden = golden::make(network, device);
     manifest.files =
@@ -306,14 +309,14 @@ fn unfinished(path: &Path) -> PathBuf {
 }
 
 /// Reads and checks a version: features, architecture, checksums, weights, golden input.
-pub(crate) fn load(folder: &Path, device: &Device) -> Result<(Manifest, Network), LoadError> {
+pub(crate) fn load(folder: &Path, device: &Device) -> Result<(Manifest, Ensemble), LoadError> {
     let manifest = read_manifest(folder)?;
     check_shape(folder, &manifest)?;
     let weights = read_checked(&folder.join(WEIGHTS), &manifest.files.weights_sha256)?;
     let golden = read_checked(&folder.join(GOLDEN), &manifest.files.golden_sha256)?;
     let refused = |message: String| LoadError::Weights { path: folder.join(WEIGHTS), message };
     let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(weights)).map_err(|e| refused(e.to_string()))?;
-    let network = Network::new(&manifest.architecture, device);
+    let network = Ensemble::new(&manifest.architecture, device);
     let network = network.try_load_record(record).map_err(|e| refused(e.to_string()))?;
     golden::check(&golden, &network, device)
         .map_err(|difference| LoadError::Golden { path: folder.join(GOLDEN), difference })?;
@@ -321,7 +324,8 @@ pub(crate) fn load(folder: &Path, device: &Device) -> Result<(Manifest, Network)
 }
 
 fn check_shape(folder: &Path, manifest: &Manifest) -> Result<(), LoadError> {
-    let ours = Architecture::new(manifest.architecture.hidden, manifest.architecture.latent);
+    let Architecture { hidden, latent, members, .. } = manifest.architecture;
+    let ours = Architecture::new(hidden, latent, members);
     if manifest.features == features::REVISION && manifest.architecture == ours {
         return Ok(());
     }

@@ -96,6 +96,26 @@ fn a_first_report_gets_a_wider_forecast() {
 }
 
 #[test]
+fn three_hours_of_history_are_enough_to_begin_with() {
+    let mut forecaster = forecaster();
+    for cadence in [600, 3600] {
+        let short = one(&mut forecaster, &window(3, cadence), &station());
+        let full = one(&mut forecaster, &window(95, cadence), &station());
+        for quantity in Quantity::ALL {
+            assert!(short.prediction.get(quantity).is_some(), "{quantity:?} every {cadence} s");
+        }
+        let width = |o: &Output, lead: usize| {
+            let t = o.prediction.get(Quantity::Temperature).unwrap();
+            t.level(5)[lead - 1] - t.level(1)[lead - 1]
+        };
+        for lead in [6, 12, 24, 48] {
+            let (short, full) = (width(&short, lead), width(&full, lead));
+            assert!(short > full && short < 20.0, "every {cadence} s, {lead} h: {short} and {full}");
+        }
+    }
+}
+
+#[test]
 fn what_has_no_anchor_is_absent() {
     let mut w = Window::default();
     w.apply(&observation(0, &[(Variable::PressureStation, 900.0)]), Flags::default());

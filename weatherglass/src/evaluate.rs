@@ -32,6 +32,22 @@ pub(crate) struct EvaluateArgs {
     /// Reference times per station.
     #[arg(long, default_value_t = models::PER_STATION)]
     cases: usize,
+    /// Judge after this moment (RFC 3339), where the version's manifest does not say when its
+    /// training ended.
+    #[arg(long, value_name = "TIME", conflicts_with = "all")]
+    cut: Option<String>,
+    /// With --all: the data that baselines are fitted on.
+    #[arg(long, value_name = "DIR", requires = "all")]
+    training_data: Option<PathBuf>,
+    /// Cases that baselines are fitted on; 0 leaves them out.
+    #[arg(long, default_value_t = models::TRAINING_CASES)]
+    training_cases: usize,
+    /// Only write the cases for models/lightgbm_baseline.py, into this folder.
+    #[arg(long, value_name = "CASES")]
+    export_cases: Option<PathBuf>,
+    /// Score the predictions that models/lightgbm_baseline.py wrote into this folder, too.
+    #[arg(long, value_name = "CASES", conflicts_with = "export_cases")]
+    learned: Option<PathBuf>,
     /// Where the report goes.
     #[arg(long, default_value = "models/EVALUATION.md")]
     report: PathBuf,
@@ -45,13 +61,24 @@ pub(crate) fn run(args: EvaluateArgs) -> anyhow::Result<()> {
         let names: Vec<String> = known.iter().map(|v| format!("{} {}", v.id.name, v.id.version)).collect();
         format!("{}: no such version; there are: {}", args.models.display(), names.join(", "))
     })?;
-    let evaluation = models::evaluate(&EvaluateOptions {
+    let cut = args.cut.as_deref().map(weather::Time::parse).transpose().context("--cut: no time as RFC 3339")?;
+    let options = EvaluateOptions {
         data: args.data,
         version: chosen.folder.clone(),
         backend: args.backend,
         everything: args.all,
+        cut,
+        training_data: args.training_data,
+        training_cases: args.training_cases,
+        learned: args.learned,
         cases: args.cases,
-    })?;
+    };
+    if let Some(folder) = &args.export_cases {
+        let (fitted, judged) = models::export_cases(&options, folder)?;
+        eprintln!("{fitted} cases to fit on and {judged} to predict, in {}", folder.display());
+        return Ok(());
+    }
+    let evaluation = models::evaluate(&options)?;
     let tables = evaluation.markdown();
     print!("{tables}");
     let report = report(&chosen.id, args.all, args.cases, &tables);
