@@ -22,6 +22,7 @@ mod losses;
 mod network;
 mod run;
 pub mod scores;
+mod shelf;
 mod sky;
 mod train;
 mod version;
@@ -33,5 +34,6 @@ pub use evaluate::{
     Score, Spread, StationScore, TRAINING_CASES, Verdict, evaluate, export_cases,
 };
 pub use forecaster::{Forecaster, Input, Output};
+pub use shelf::{Haste, Look, Refusal, Shelf};
 pub use train::{Budget, TrainOptions, Trained, train};
 pub use version::{DEFAULT_MODEL, LoadError, ScoreLine, VersionInfo, versions};
