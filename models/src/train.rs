@@ -52,6 +52,8 @@ pub struct TrainOptions {
     /// Train only on what most stations reported before this moment, so that the rest can judge;
     /// on everything when absent.
     pub cut: Option<Time>,
+    /// The model, of the same version, that is judged in place of one that is trained on everything.
+    pub judged_as: Option<String>,
     /// Everything random follows from it.
     pub seed: u64,
     /// How long.
@@ -197,6 +199,7 @@ fn facts(options: &TrainOptions, learnt: &[Learnt]) -> Training {
         final_loss: mean(&|l| f64::from(l.loss)),
         validation_loss: Some(validated).filter(|v| v.is_finite()),
         cut: options.cut.map(|cut| cut.to_string()),
+        judged_as: options.judged_as.clone(),
     }
 }
 

@@ -181,6 +181,10 @@ pub(crate) struct Training {
     /// id). Absent where everything was trained on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cut: Option<String>,
+    /// Of a version that was trained on everything: the model, of the same version, that was trained
+    /// by the same recipe up to a cut, so that it could be judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) judged_as: Option<String>,
 }
 
 /// One network of stations that was trained on.
@@ -228,6 +232,8 @@ pub struct VersionInfo {
     pub folder: PathBuf,
     /// Its evaluation.
     pub scores: Vec<ScoreLine>,
+    /// The model, of the same version, that was judged in its place.
+    pub judged_as: Option<String>,
 }
 
 /// The versions below a weights folder, by name, the newest last. What cannot be read is left out:
@@ -239,7 +245,8 @@ pub fn versions(weights: &Path) -> Vec<VersionInfo> {
         .filter_map(|folder| {
             let manifest = read_manifest(&folder).ok()?;
             let id = ModelId { name: manifest.name, version: manifest.version };
-            Some(VersionInfo { id, description: manifest.description, folder, scores: manifest.scores })
+            let Manifest { description, scores, training, .. } = manifest;
+            Some(VersionInfo { id, description, folder, scores, judged_as: training.judged_as })
         })
         .collect();
     found.sort_by_cached_key(|v| (v.id.name.clone(), numbers(&v.id.version)));

@@ -25,6 +25,9 @@ pub(crate) fn run(args: ModelsArgs) -> anyhow::Result<()> {
         if let Err(error) = models::Forecaster::load(&version.folder, args.backend) {
             println!("    refused: {error}");
         }
+        if let Some(judged) = &version.judged_as {
+            println!("    trained on everything; the same recipe was judged as {judged} {}", version.id.version);
+        }
         for score in version.scores.iter().filter(|s| s.quantity.starts_with("temperature")) {
             println!(
                 "    {:>2} h: temperature MAE {:.2} degC, persistence {:.2}, same hour yesterday {:.2}",
