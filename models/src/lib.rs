@@ -5,6 +5,7 @@
 mod backend;
 mod baselines;
 mod batch;
+pub mod bench;
 mod bootstrap;
 mod checkpoint;
 mod dataset;
