@@ -6,6 +6,7 @@ mod backend;
 mod backtest;
 mod baselines;
 mod batch;
+pub mod bench;
 mod bootstrap;
 mod checkpoint;
 mod dataset;
