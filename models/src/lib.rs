@@ -5,6 +5,7 @@
 mod backend;
 mod baselines;
 mod batch;
+mod benchmark;
 mod dataset;
 mod decode;
 mod ema;
@@ -20,6 +21,9 @@ mod train;
 mod version;
 
 pub use backend::{BackendKind, UnknownBackend};
+pub use benchmark::{
+    BenchmarkOptions, BenchmarkReport, BenchmarkRow, BenchmarkScore, HORIZONS, LOOKBACKS, SEEDS, benchmark,
+};
 pub use evaluate::{EvaluateOptions, Evaluation, NetworkScores, PER_STATION, evaluate};
 pub use forecaster::{Forecaster, Input, Output};
 pub use train::{Budget, TrainOptions, train};

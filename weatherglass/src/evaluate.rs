@@ -1,5 +1,7 @@
 //! `weatherglass evaluate`: how good a version is on stations and times it never saw.
 
+mod benchmark;
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -32,13 +34,18 @@ pub(crate) struct EvaluateArgs {
     /// Reference times per station.
     #[arg(long, default_value_t = models::PER_STATION)]
     cases: usize,
-    /// Where the report goes.
-    #[arg(long, default_value = "models/EVALUATION.md")]
-    report: PathBuf,
+    /// Where the report goes; models/EVALUATION.md when absent.
+    #[arg(long)]
+    report: Option<PathBuf>,
+    #[command(flatten)]
+    benchmark: benchmark::BenchmarkArgs,
 }
 
 /// Prints the tables and writes them, with the command that made them.
 pub(crate) fn run(args: EvaluateArgs) -> anyhow::Result<()> {
+    if args.benchmark.benchmark.is_some() {
+        return benchmark::run(args.benchmark, args.data, args.report);
+    }
     let known = models::versions(&args.models);
     let wanted = |id: &weather::ModelId| id.name == args.name && args.version.as_ref().is_none_or(|v| *v == id.version);
     let chosen = known.iter().rfind(|v| wanted(&v.id)).with_context(|| {
@@ -55,8 +62,9 @@ pub(crate) fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     let tables = evaluation.markdown();
     print!("{tables}");
     let report = report(&chosen.id, args.all, args.cases, &tables);
-    fs::write(&args.report, report).with_context(|| format!("cannot write {}", args.report.display()))?;
-    eprintln!("written to {}", args.report.display());
+    let path = args.report.unwrap_or_else(|| PathBuf::from("models/EVALUATION.md"));
+    fs::write(&path, report).with_context(|| format!("cannot write {}", path.display()))?;
+    eprintln!("written to {}", path.display());
     Ok(())
 }
 
