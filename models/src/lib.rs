@@ -22,7 +22,7 @@ mod version;
 
 pub use backend::{BackendKind, UnknownBackend};
 pub use benchmark::{
-    BenchmarkOptions, BenchmarkReport, BenchmarkRow, BenchmarkScore, HORIZONS, LOOKBACKS, SEEDS, benchmark,
+    BenchmarkOptions, BenchmarkReport, BenchmarkRow, BenchmarkScore, HORIZONS, LOOKBACKS, SEEDS, STEPS, benchmark,
 };
 pub use evaluate::{EvaluateOptions, Evaluation, NetworkScores, PER_STATION, evaluate};
 pub use forecaster::{Forecaster, Input, Output};

@@ -62,7 +62,8 @@ mod tests {
     fn finds_the_axes_of_an_ellipse() {
         let device = Device::flex();
         // Variances 8 along (1, 1, 0) and 0.5 along (0, 0, 1), nothing else.
-        let rows = vec![2.0f32, 2.0, 1.0, -2.0, -2.0, 1.0, 2.0, 2.0, -1.0, -2.0, -2.0, -1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+        let rows =
+            vec![2.0f32, 2.0, 1.0, -2.0, -2.0, 1.0, 2.0, 2.0, -1.0, -2.0, -2.0, -1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
         let rows = Tensor::<2>::from_data(TensorData::new(rows, [6, 3]), &device);
         let found = numbers(Basis::of(rows, 2, &device).scaled);
         let expected = [(8.0f32 / 3.0).sqrt(), (8.0f32 / 3.0).sqrt(), 0.0, 0.0, 0.0, (2.0f32 / 3.0).sqrt()];

@@ -129,9 +129,12 @@ impl Inputs {
 
     /// What the forecast of a window starts from, per channel.
     pub(crate) fn anchor(&self, series: &Series, origin: usize) -> [f32; CHANNELS] {
-        std::array::from_fn(|channel| {
-            if RAIN.contains(&channel) { 0.0 } else { series.mean(origin, 0, self.day, channel) }
-        })
+        std::array::from_fn(|channel| self.anchor_alone(series, origin, channel))
+    }
+
+    /// The same of one channel.
+    pub(crate) fn anchor_alone(&self, series: &Series, origin: usize, channel: usize) -> f32 {
+        if RAIN.contains(&channel) { 0.0 } else { series.mean(origin, 0, self.day, channel) }
     }
 }
 

@@ -30,10 +30,7 @@ impl Linear {
                 train: &train,
                 choosing: &choosing,
                 rows: |origins: &[usize]| rows_alone(problem, origins, channel),
-                targets: |origins: &[usize]| {
-                    let targets = problem.targets(origins).into_iter().skip(channel).step_by(CHANNELS).collect();
-                    tensor(targets, origins.len(), device)
-                },
+                targets: |origins: &[usize]| tensor(problem.targets_alone(origins, channel), origins.len(), device),
                 groups: 1,
                 penalties: &ALONE,
             };
@@ -44,7 +41,8 @@ impl Linear {
             choosing: &choosing,
             rows: |origins: &[usize]| rows_together(problem, origins),
             targets: |origins: &[usize]| {
-                tensor(problem.targets(origins), origins.len(), device) - forward_alone(&alone, problem, origins, device)
+                tensor(problem.targets(origins), origins.len(), device)
+                    - forward_alone(&alone, problem, origins, device)
             },
             groups: CHANNELS,
             penalties: &TOGETHER,

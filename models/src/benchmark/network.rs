@@ -30,8 +30,7 @@ const STRIDE: usize = 3;
 const CHOOSING: usize = 4;
 const HIDDEN: usize = 256;
 const BATCH: usize = 256;
-const STEPS: usize = 600;
-const VALIDATED: usize = 40;
+const VALIDATED: usize = 20;
 const WARM_UP: usize = 60;
 const RATE: f64 = 4e-4;
 
@@ -97,7 +96,7 @@ impl Samples {
 
 impl Network {
     /// Trains with this seed; the weights are those of the step that validated best.
-    pub(crate) fn train(samples: &Samples, seed: u64) -> anyhow::Result<Self> {
+    pub(crate) fn train(samples: &Samples, seed: u64, steps: usize) -> anyhow::Result<Self> {
         let (flex, device) = (Device::flex(), Device::flex().autodiff());
         device.seed(seed);
         let mut random = StdRng::seed_from_u64(seed);
@@ -110,7 +109,7 @@ impl Network {
         let basis = Tensor::<2>::from_data(samples.basis.clone().into_data(), &device);
         let mut average = Average::default();
         let mut best: (f32, Option<Layers>) = (f32::INFINITY, None);
-        for step in 1..=STEPS {
+        for step in 1..=steps {
             let picked: Vec<i32> = (0..BATCH).map(|_| random.random_range(0..index(windows))).collect();
             let picked = Tensor::<1, Int>::from_data(TensorData::new(picked, [BATCH]), &flex);
             let on = |tensor: &Tensor<2>| {
@@ -121,15 +120,15 @@ impl Network {
             let gradients = GradientsParams::from_grads(loss.backward(), &layers);
             let value: f32 = loss.into_scalar();
             anyhow::ensure!(value.is_finite(), "the loss is {value} at step {step}");
-            layers = optimiser.step(rate(step), layers, gradients);
+            layers = optimiser.step(rate(step, steps), layers, gradients);
             average.update(&layers);
-            if step.is_multiple_of(VALIDATED) {
+            if step.is_multiple_of(VALIDATED) || step == steps {
                 let smooth = average.network(layers.valid(), &flex);
                 let forecast = smooth.forward(samples.choosing_rows.clone()).matmul(samples.basis.clone());
-                let left = samples.choosing_errors.clone() - forecast;
-                let mse: f32 = (left.clone() * left).mean().into_scalar();
-                if mse < best.0 {
-                    best = (mse, Some(smooth));
+                // By the loss itself: the mean square of the validation part is a few showers'.
+                let loss: f32 = robust(samples.choosing_errors.clone() - forecast).into_scalar();
+                if loss < best.0 {
+                    best = (loss, Some(smooth));
                 }
             }
         }
@@ -187,8 +186,8 @@ fn left_over(problem: &Problem<'_>, linear: &Linear, origins: &[usize], device: 
 
 /// A short rise, then half a cosine.
 #[allow(clippy::cast_precision_loss)] // steps
-fn rate(step: usize) -> f64 {
-    let fall = 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / STEPS as f64).cos());
+fn rate(step: usize, steps: usize) -> f64 {
+    let fall = 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / steps as f64).cos());
     RATE * (step as f64 / WARM_UP as f64).min(1.0) * (0.02 + 0.98 * fall)
 }
 

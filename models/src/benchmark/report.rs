@@ -62,11 +62,12 @@ impl BenchmarkReport {
     pub fn markdown(&self, options: &BenchmarkOptions) -> String {
         let mut text = format!(
             "# The public \"weather\" benchmark\n\n\
-             Made by `weatherglass evaluate --benchmark ltsf-weather --lookbacks {} --horizons {} --seeds {} --data \
+             Made by `weatherglass evaluate --benchmark ltsf-weather --lookbacks {} --horizons {} --seeds {} --steps {} --data \
              DIR`, DIR holding `benchmarks/ltsf_weather.csv.gz`.\n\n{PROTOCOL}\n",
             list(&options.lookbacks),
             list(&options.horizons),
-            list(&options.seeds)
+            list(&options.seeds),
+            options.steps
         );
         text += "\n## Beside the published records\n\n\
                  Test MSE / MAE; networks are the mean over the seeds, with the largest distance of a seed from it. \
@@ -152,7 +153,7 @@ const PROTOCOL: &str = "\
 One year of Jena (2020), 21 channels, every ten minutes, 52,696 rows. The first 70 % train, the last 20 % test, the \
 rest between them validates; channels are standardised by the training part, with the file's -9999 counted in as \
 everyone does; every test window counts, the last ones too; errors are means over all windows, steps and channels. \
-Penalties and the step at which a network's training ends were chosen on the validation part; the test part was \
+Penalties, the step at which a network's training ends and the longer lookback were chosen on the validation part; the test part was \
 scored once by each model listed.
 
 `linear` is ridge regression in closed form, in two stages: each channel from means over ever longer bins of its own \
@@ -189,10 +190,13 @@ mod tests {
         };
         let report = BenchmarkReport { rows: vec![row(1, 0.20), row(2, 0.21), row(3, 0.25)] };
         let (lookbacks, horizons, seeds) = (vec![96], vec![192, 720], vec![1, 2, 3]);
-        let text = report.markdown(&BenchmarkOptions { data: "secret".into(), lookbacks, horizons, seeds });
+        let text = report.markdown(&BenchmarkOptions { data: "secret".into(), lookbacks, horizons, seeds, steps: 5 });
         assert!(text.contains("| 96 | network | 0.2200 / 0.2500 (± 0.0300) | - |"), "{text}");
         assert!(text.contains("| lookback 96 | record | 0.200 | 0.335 |"), "{text}");
         assert!(text.contains("| 96 | 192 | network | 3 | 10 | 0.0000 / 0.0000 | 0.2500 / 0.2500 | 1 |"), "{text}");
-        assert!(text.contains("--horizons 192,720 --seeds 1,2,3 --data DIR") && !text.contains("secret"), "{text}");
+        assert!(
+            text.contains("--horizons 192,720 --seeds 1,2,3 --steps 5 --data DIR") && !text.contains("secret"),
+            "{text}"
+        );
     }
 }

@@ -29,34 +29,37 @@ pub(crate) struct BenchmarkArgs {
     /// Everything random follows from these; every one is reported.
     #[arg(long, value_delimiter = ',', default_values_t = models::SEEDS, requires = "benchmark")]
     seeds: Vec<u64>,
+    /// Steps of a network's training, of which the one that validates best is kept.
+    #[arg(long, default_value_t = models::STEPS, requires = "benchmark")]
+    steps: usize,
 }
 
 /// Trains, prints each score as it comes, and writes the report beside its numbers as JSON.
 pub(crate) fn run(args: BenchmarkArgs, data: PathBuf, report: Option<PathBuf>) -> anyhow::Result<()> {
-    let BenchmarkArgs { lookbacks, horizons, seeds, .. } = args;
+    let BenchmarkArgs { lookbacks, horizons, seeds, steps, .. } = args;
     anyhow::ensure!(
-        lookbacks.iter().chain(&horizons).all(|steps| *steps > 0),
-        "--lookbacks and --horizons must be positive"
+        lookbacks.iter().chain(&horizons).chain([&steps]).all(|number| *number > 0),
+        "--lookbacks, --horizons and --steps must be positive"
     );
-    let options = BenchmarkOptions { data, lookbacks, horizons, seeds };
-    let found = models::benchmark(&options, told)?;
+    let options = BenchmarkOptions { data, lookbacks, horizons, seeds, steps };
     let report = report.unwrap_or_else(|| PathBuf::from("models/BENCHMARK.md"));
-    write(&report, &found.markdown(&options))?;
-    write(&report.with_extension("json"), &json(&found)?)
+    let mut told = 0;
+    models::benchmark(&options, |found| {
+        found.rows.iter().skip(told).for_each(tell);
+        told = found.rows.len();
+        write(&report, &found.markdown(&options))?;
+        write(&report.with_extension("json"), &json(found)?)
+    })?;
+    eprintln!("written to {}", report.display());
+    Ok(())
 }
 
-fn told(row: &BenchmarkRow) {
+fn tell(row: &BenchmarkRow) {
     let seed = row.seed.map_or_else(String::new, |seed| format!(", seed {seed}"));
+    let BenchmarkRow { lookback, horizon, model, validation, test, seconds, .. } = row;
     println!(
-        "lookback {}, horizon {}, {}{seed}: validation {:.4} {:.4}, test {:.4} {:.4} ({:.0} s)",
-        row.lookback,
-        row.horizon,
-        row.model,
-        row.validation.mse,
-        row.validation.mae,
-        row.test.mse,
-        row.test.mae,
-        row.seconds
+        "lookback {lookback}, horizon {horizon}, {model}{seed}: validation {:.4} {:.4}, test {:.4} {:.4} ({seconds:.0} s)",
+        validation.mse, validation.mae, test.mse, test.mae
     );
 }
 
@@ -65,7 +68,5 @@ fn json(found: &BenchmarkReport) -> anyhow::Result<String> {
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    eprintln!("written to {}", path.display());
-    Ok(())
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
