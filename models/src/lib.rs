@@ -7,6 +7,7 @@ mod backtest;
 mod baselines;
 mod batch;
 pub mod bench;
+mod benchmark;
 mod bootstrap;
 mod checkpoint;
 mod dataset;
@@ -30,6 +31,9 @@ mod version;
 
 pub use backend::{BackendKind, TrainDevice, UnknownBackend, UnknownDevice};
 pub use backtest::{Backtest, BacktestReport, History, Moments};
+pub use benchmark::{
+    BenchmarkOptions, BenchmarkReport, BenchmarkRow, BenchmarkScore, HORIZONS, LOOKBACKS, SEEDS, STEPS, benchmark,
+};
 pub use evaluate::{
     Comparison, Contender, EvaluateOptions, Evaluation, Facts, Group, PER_STATION, RainSkill, Ranks, Reliability,
     Score, Spread, StationScore, TRAINING_CASES, Verdict, evaluate, export_cases,
