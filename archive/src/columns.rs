@@ -77,6 +77,8 @@ impl PressureKind {
 pub(crate) struct Layout {
     pub(crate) station: usize,
     pub(crate) time: usize,
+    /// When an observation arrived, where the file says so.
+    pub(crate) received: Option<usize>,
     pub(crate) pressure_kind: Option<usize>,
     pub(crate) measured: Vec<(usize, Meaning)>,
     /// Whether the file says over which time its precipitation fell.
@@ -101,10 +103,17 @@ impl Layout {
         Ok(Self {
             station: at("station").or_else(|| at("id")).ok_or("station")?,
             time: at("time").ok_or("time")?,
+            received: at("received"),
             pressure_kind,
             measured,
             has_period,
         })
+    }
+
+    /// Leaves stations and times only.
+    pub(crate) fn without_values(&mut self) {
+        (self.received, self.pressure_kind) = (None, None);
+        self.measured.clear();
     }
 
     /// Whether the period of precipitation must be inferred from the cadence.
@@ -130,7 +139,7 @@ pub(crate) fn put(values: &mut Values, meaning: Meaning, kind: PressureKind, num
         Meaning::HourlyPrecipitation => (Variable::Precipitation, number),
     };
     if check_value(variable, value).is_err() {
-        report.dropped[variable as usize] += 1;
+        report.impossible(variable, value);
         return;
     }
     if meaning == Meaning::HourlyPrecipitation {

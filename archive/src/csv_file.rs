@@ -50,6 +50,11 @@ impl CsvFile {
         let text = |index: usize| std::str::from_utf8(cell(index)).map_err(|_| "not UTF-8".to_owned());
         let station = text(self.layout.station).and_then(|t| StationId::new(t).map_err(|e| e.to_string()));
         let time = text(self.layout.time).and_then(parse_time);
+        let received = match self.layout.received.map(text).transpose() {
+            Ok(None | Some("")) => Ok(None),
+            Ok(Some(text)) => parse_time(text).map(Some).map_err(|message| format!("received: {message}")),
+            Err(message) => Err(message),
+        };
         let kind = self.layout.pressure_kind.map_or(PressureKind::Unknown, |at| PressureKind::of(cell(at)));
         let mut values = Values::default();
         for (index, meaning) in &self.layout.measured {
@@ -58,7 +63,7 @@ impl CsvFile {
                 None => report.dropped[meaning.variable() as usize] += 1,
             }
         }
-        Ok(Some(Row { station, time, values }))
+        Ok(Some(Row { station, time, received, values }))
     }
 }
 

@@ -57,9 +57,17 @@ pub enum ArchiveError {
         /// What the decoder said.
         source: csv::Error,
     },
-    /// A line of a station list that does not describe a station.
+    /// A file that cannot be written.
+    #[error("{path}: cannot be written: {message}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What stood in the way.
+        message: String,
+    },
+    /// A line of a list that does not say what it should.
     #[error("{path}: line {line}: {message}")]
-    Station {
+    Line {
         /// The file.
         path: PathBuf,
         /// The line, the header being 1.

@@ -39,7 +39,17 @@ impl Filter {
 pub(crate) struct Row {
     pub(crate) station: Result<StationId, String>,
     pub(crate) time: Result<Time, String>,
+    pub(crate) received: Result<Option<Time>, String>,
     pub(crate) values: Values,
+}
+
+/// An observation and when it was first known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arrival {
+    /// What was observed.
+    pub observation: Observation,
+    /// When it arrived, where the file has a column `received` with a value.
+    pub received: Option<Time>,
 }
 
 /// Where rows come from. A row whose values are not wanted is not decoded further.
@@ -74,8 +84,8 @@ impl Rows {
     /// Reads stations and times only.
     fn without_values(&mut self) {
         match self {
-            Self::Parquet(file) => file.layout.measured.clear(),
-            Self::Csv(file) => file.layout.measured.clear(),
+            Self::Parquet(file) => file.layout.without_values(),
+            Self::Csv(file) => file.layout.without_values(),
         }
     }
 }
@@ -126,38 +136,13 @@ impl Observations {
         }
     }
 
-    fn accept(&mut self, row: Row) -> Option<Observation> {
-        let (station, time) = match (row.station, row.time) {
-            (Ok(station), Ok(time)) => (station, time),
-            (Err(message), _) | (_, Err(message)) => {
-                self.report.bad(|| message);
-                return None;
-            }
-        };
-        if !self.filter.wants(&station, time) {
-            self.report.filtered += 1;
-            return None;
-        }
-        let mut values = row.values;
-        columns::finish(&mut values, self.cadences.get(&station).copied());
-        if values.is_empty() {
-            self.report.empty += 1;
-            return None;
-        }
-        self.report.observations += 1;
-        Some(Observation { station, time, values, source: None })
-    }
-}
-
-impl Iterator for Observations {
-    type Item = Result<Observation, ArchiveError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+    /// The next observation with its arrival; none at the end.
+    pub fn next_arrival(&mut self) -> Option<Result<Arrival, ArchiveError>> {
         while !self.ended {
             match self.rows.next(&mut self.report) {
                 Ok(Some(row)) => {
-                    if let Some(observation) = self.accept(row) {
-                        return Some(Ok(observation));
+                    if let Some(arrival) = self.accept(row) {
+                        return Some(Ok(arrival));
                     }
                 }
                 Ok(None) => self.ended = true,
@@ -169,6 +154,55 @@ impl Iterator for Observations {
         }
         None
     }
+
+    fn accept(&mut self, row: Row) -> Option<Arrival> {
+        let (station, time, received) = match (row.station, row.time, row.received) {
+            (Ok(station), Ok(time), Ok(received)) => (station, time, received),
+            (Err(message), _, _) | (_, Err(message), _) | (_, _, Err(message)) => {
+                self.report.of_row.clear();
+                self.report.bad(|| message);
+                return None;
+            }
+        };
+        self.report.row_of(&station);
+        if !self.filter.wants(&station, time) {
+            self.report.filtered += 1;
+            return None;
+        }
+        let mut values = row.values;
+        columns::finish(&mut values, self.cadences.get(&station).copied());
+        if values.is_empty() {
+            self.report.empty += 1;
+            return None;
+        }
+        self.report.observations += 1;
+        Some(Arrival { observation: Observation { station, time, values, source: None }, received })
+    }
+}
+
+impl Iterator for Observations {
+    type Item = Result<Observation, ArchiveError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.next_arrival()?.map(|arrival| arrival.observation))
+    }
+}
+
+/// How many rows each station has in a file, without reading what was measured.
+///
+/// # Errors
+/// [`ArchiveError`] when the file is unreadable, or lacks a required column, by name.
+pub fn count_rows(path: &Path) -> Result<BTreeMap<StationId, u64>, ArchiveError> {
+    let mut rows = Rows::open(path)?;
+    rows.without_values();
+    let mut ignored = Report::default();
+    let mut counts = BTreeMap::new();
+    while let Some(row) = rows.next(&mut ignored)? {
+        if let Ok(station) = row.station {
+            *counts.entry(station).or_insert(0) += 1;
+        }
+    }
+    Ok(counts)
 }
 
 /// The usual interval between the rows of each station, seconds.

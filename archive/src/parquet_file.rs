@@ -39,6 +39,7 @@ pub(crate) struct ParquetFile {
 struct Group {
     station: ColumnReader,
     time: ColumnReader,
+    received: Option<ColumnReader>,
     pressure_kind: Option<ColumnReader>,
     measured: Vec<ColumnReader>,
     /// Rows not yet decoded.
@@ -50,6 +51,7 @@ struct Group {
 struct Batch {
     station: Vec<Result<StationId, String>>,
     time: Vec<Result<Time, String>>,
+    received: Vec<Result<Option<Time>, String>>,
     pressure_kind: Vec<PressureKind>,
     measured: Vec<Vec<f32>>,
 }
@@ -101,7 +103,12 @@ impl ParquetFile {
         for ((_, meaning), column) in self.layout.measured.iter().zip(&self.batch.measured) {
             columns::put(&mut values, *meaning, kind, column[row], report);
         }
-        Ok(Some(Row { station: self.batch.station[row].clone(), time: self.batch.time[row].clone(), values }))
+        Ok(Some(Row {
+            station: self.batch.station[row].clone(),
+            time: self.batch.time[row].clone(),
+            received: self.batch.received.get(row).cloned().unwrap_or(Ok(None)),
+            values,
+        }))
     }
 
     /// Decodes the next batch; false at the end of the file.
@@ -112,18 +119,20 @@ impl ParquetFile {
                 Some(group) if group.left > 0 => {
                     let schema = self.reader.metadata().file_metadata().schema_descr_ptr();
                     let time = schema.column(self.layout.time);
-                    self.batch = group.read(&time, &mut self.stations).map_err(|fault| match fault {
-                        Fault::Parquet(source) => failed(source),
-                        Fault::Type(at, expected) => {
-                            let index = at.resolve(&self.layout);
-                            ArchiveError::ColumnType {
-                                path: self.path.clone(),
-                                column: schema.column(index).name().to_owned(),
-                                found: schema.column(index).physical_type().to_string(),
-                                expected,
+                    let received = self.layout.received.map(|index| schema.column(index));
+                    self.batch =
+                        group.read(&time, received.as_deref(), &mut self.stations).map_err(|fault| match fault {
+                            Fault::Parquet(source) => failed(source),
+                            Fault::Type(at, expected) => {
+                                let index = at.resolve(&self.layout);
+                                ArchiveError::ColumnType {
+                                    path: self.path.clone(),
+                                    column: schema.column(index).name().to_owned(),
+                                    found: schema.column(index).physical_type().to_string(),
+                                    expected,
+                                }
                             }
-                        }
-                    })?;
+                        })?;
                     self.row = 0;
                     return Ok(true);
                 }
@@ -143,6 +152,7 @@ impl ParquetFile {
 enum Role {
     Station,
     Time,
+    Received,
     PressureKind,
     Measured(usize),
 }
@@ -152,6 +162,7 @@ impl Role {
         match self {
             Self::Station => layout.station,
             Self::Time => layout.time,
+            Self::Received => layout.received.unwrap_or(layout.time),
             Self::PressureKind => layout.pressure_kind.unwrap_or(layout.station),
             Self::Measured(at) => layout.measured[at].0,
         }
@@ -178,20 +189,30 @@ impl Group {
         Ok(Self {
             station: group.get_column_reader(layout.station)?,
             time: group.get_column_reader(layout.time)?,
+            received: layout.received.map(|column| group.get_column_reader(column)).transpose()?,
             pressure_kind: layout.pressure_kind.map(|column| group.get_column_reader(column)).transpose()?,
             measured: measured?,
             left: usize::try_from(group.metadata().num_rows()).unwrap_or(0),
         })
     }
 
-    fn read(&mut self, time: &ColumnDescriptor, known: &mut Stations) -> Result<Batch, Fault> {
+    fn read(
+        &mut self,
+        time: &ColumnDescriptor,
+        received: Option<&ColumnDescriptor>,
+        known: &mut Stations,
+    ) -> Result<Batch, Fault> {
         let rows = self.left.min(BATCH);
         self.left -= rows;
+        let observed = times(&mut self.time, rows, time, Role::Time)?;
         let mut batch = Batch {
             station: stations(&mut self.station, rows, known)?,
-            time: times(&mut self.time, rows, time)?,
+            time: observed.into_iter().map(|time| time?.ok_or_else(|| "no time".to_owned())).collect(),
             ..Batch::default()
         };
+        if let Some((reader, descriptor)) = self.received.as_mut().zip(received) {
+            batch.received = times(reader, rows, descriptor, Role::Received)?;
+        }
         if let Some(reader) = &mut self.pressure_kind {
             let ColumnReader::ByteArrayColumnReader(reader) = reader else {
                 return Err(Fault::Type(Role::PressureKind, "text is needed"));
@@ -210,7 +231,7 @@ impl Group {
 }
 
 /// Reads `rows` rows of a flat column: `convert` each value, `absent` for each null.
-fn column<T: DataType, V>(
+pub(crate) fn column<T: DataType, V>(
     reader: &mut ColumnReaderImpl<T>,
     rows: usize,
     mut convert: impl FnMut(&T::T) -> V,
@@ -276,19 +297,20 @@ fn times(
     reader: &mut ColumnReader,
     rows: usize,
     descriptor: &ColumnDescriptor,
-) -> Result<Vec<Result<Time, String>>, Fault> {
-    let absent = || Err("no time".to_owned());
+    role: Role,
+) -> Result<Vec<Result<Option<Time>, String>>, Fault> {
+    let absent = || Ok(None);
     let expected = "a timestamp in ms, us or ns, or text in RFC 3339, is needed";
     Ok(match reader {
         ColumnReader::Int64ColumnReader(r) => {
-            let per_second = per_second(descriptor).ok_or(Fault::Type(Role::Time, expected))?;
-            column(r, rows, |v| Ok(Time::from_unix(v.div_euclid(per_second))), absent)?
+            let per_second = per_second(descriptor).ok_or(Fault::Type(role, expected))?;
+            column(r, rows, |v| Ok(Some(Time::from_unix(v.div_euclid(per_second)))), absent)?
         }
-        ColumnReader::Int96ColumnReader(r) => column(r, rows, |v| Ok(Time::from_unix(v.to_seconds())), absent)?,
+        ColumnReader::Int96ColumnReader(r) => column(r, rows, |v| Ok(Some(Time::from_unix(v.to_seconds()))), absent)?,
         ColumnReader::ByteArrayColumnReader(r) => {
-            column(r, rows, |v| v.as_utf8().map_err(|e| e.to_string()).and_then(parse_time), absent)?
+            column(r, rows, |v| v.as_utf8().map_err(|e| e.to_string()).and_then(parse_time).map(Some), absent)?
         }
-        _ => return Err(Fault::Type(Role::Time, expected)),
+        _ => return Err(Fault::Type(role, expected)),
     })
 }
 

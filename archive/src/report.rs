@@ -1,8 +1,9 @@
 //! What was left out of a file, and why.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use weather::Variable;
+use weather::{StationId, Variable};
 
 /// How many bad rows are described in words; the rest are only counted.
 const DESCRIBED: usize = 5;
@@ -16,8 +17,19 @@ pub struct BadRow {
     pub message: String,
 }
 
+/// Numbers of one variable that cannot be observations in its unit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Impossible {
+    /// How many.
+    pub count: u64,
+    /// The lowest of them.
+    pub lowest: f32,
+    /// The highest of them.
+    pub highest: f32,
+}
+
 /// What became of the rows read so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     /// Rows read.
     pub rows: u64,
@@ -33,6 +45,10 @@ pub struct Report {
     pub examples: Vec<BadRow>,
     /// Values left out because they are no number or physically impossible, by [`Variable`].
     pub dropped: [u64; Variable::COUNT],
+    /// The physically impossible ones, by station: a station whose unit is wrong has many.
+    pub impossible: BTreeMap<(StationId, Variable), Impossible>,
+    /// Those of the row being read, whose station is not known yet.
+    pub(crate) of_row: Vec<(Variable, f32)>,
 }
 
 impl Report {
@@ -40,6 +56,25 @@ impl Report {
         self.bad += 1;
         if self.examples.len() < DESCRIBED {
             self.examples.push(BadRow { row: self.rows, message: message() });
+        }
+    }
+
+    /// Leaves out a number that its variable cannot have.
+    pub(crate) fn impossible(&mut self, variable: Variable, value: f32) {
+        self.dropped[variable as usize] += 1;
+        if value.is_finite() {
+            self.of_row.push((variable, value));
+        }
+    }
+
+    /// Says whose row was read last.
+    pub(crate) fn row_of(&mut self, station: &StationId) {
+        for (variable, value) in self.of_row.drain(..) {
+            let entry = self.impossible.entry((station.clone(), variable));
+            let known = entry.or_insert(Impossible { count: 0, lowest: value, highest: value });
+            known.count += 1;
+            known.lowest = known.lowest.min(value);
+            known.highest = known.highest.max(value);
         }
     }
 

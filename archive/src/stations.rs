@@ -30,7 +30,7 @@ pub fn read_stations(path: &Path) -> Result<Vec<Station>, ArchiveError> {
     for record in reader.records() {
         let record = record.map_err(failed)?;
         let line = record.position().map_or(0, csv::Position::line);
-        let wrong = |message: String| ArchiveError::Station { path: path.to_owned(), line, message };
+        let wrong = |message: String| ArchiveError::Line { path: path.to_owned(), line, message };
         let cell = |column: Option<usize>| column.and_then(|c| record.get(c)).filter(|text| !text.is_empty());
         let id = StationId::new(cell(Some(id)).unwrap_or_default()).map_err(|e| wrong(e.to_string()))?;
         let mut station = Station::unregistered(id);

@@ -4,7 +4,7 @@ use ::metrics::counter;
 use serde::Serialize;
 use streams::{Appender, Error, Outcome, Received, Redis};
 use tracing::warn;
-use weather::{Admission, Observation, Rejection, Station, Time, quality};
+use weather::{Admission, Observation, Rejection, Station, Time};
 
 use crate::metrics;
 
@@ -58,11 +58,8 @@ impl Door {
         let mut good = Vec::with_capacity(items.len());
         let total = items.len();
         for (index, item) in items.into_iter().enumerate() {
-            match item.and_then(|o| self.admission.check(&o, now).map(|()| o)) {
-                Ok(observation) => {
-                    let flags = quality::check(&observation.values);
-                    good.push(Received { observation, flags, received });
-                }
+            match item.and_then(|o| self.admission.admit(&o, now).map(|flags| (o, flags))) {
+                Ok((observation, flags)) => good.push(Received { observation, flags, received }),
                 Err(rejection) => receipt.rejected.push(Refusal {
                     index,
                     field: rejection.field.into_owned(),

@@ -5,7 +5,7 @@
 //! saw, in a period later than anything it was trained on. Neither alone would do, because
 //! neighbouring stations report the same weather.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,7 @@ use weather::time::HOUR;
 use weather::{LEADS, Sample, Station, StationId, Time, Variable, VariableSet, quality};
 
 use crate::features::PAST;
+use crate::hygiene::{self, FileReport};
 
 /// One in so many stations is held out.
 const HELD_OUT: u8 = 5;
@@ -85,8 +86,8 @@ pub(crate) struct Network {
     /// Training ends and judging begins.
     pub(crate) cut: Time,
     pub(crate) to: Time,
-    /// What was left out while reading.
-    pub(crate) reports: Vec<String>,
+    /// What was found in its files, and left out or marked.
+    pub(crate) reports: Vec<FileReport>,
 }
 
 impl Network {
@@ -117,7 +118,7 @@ pub(crate) enum Want {
 /// # Errors
 /// When there is no such file, or one can't be read.
 pub(crate) fn read(data: &Path, split: Split, want: Want, mut told: impl FnMut(&str)) -> anyhow::Result<Vec<Network>> {
-    let mut networks: Vec<(String, HashMap<StationId, Series>, Vec<String>)> = Vec::new();
+    let mut networks: Vec<(String, HashMap<StationId, Series>, Vec<FileReport>)> = Vec::new();
     for (name, observations, stations) in tables(data)? {
         told(&name);
         let (series, report) = read_table(&observations, &stations)?;
@@ -164,7 +165,7 @@ fn tables(data: &Path) -> anyhow::Result<Vec<(String, PathBuf, PathBuf)>> {
     Ok(found)
 }
 
-fn read_table(observations: &Path, stations: &Path) -> anyhow::Result<(HashMap<StationId, Series>, String)> {
+fn read_table(observations: &Path, stations: &Path) -> anyhow::Result<(HashMap<StationId, Series>, FileReport)> {
     let mut series: HashMap<StationId, Series> =
         read_stations(stations)?.into_iter().map(|station| (station.id.clone(), Series::new(station))).collect();
     let mut file = read_observations(observations, Filter::default())?;
@@ -175,10 +176,32 @@ fn read_table(observations: &Path, stations: &Path) -> anyhow::Result<(HashMap<S
         let entry = series.entry(id.clone()).or_insert_with(|| Series::new(Station::unregistered(id)));
         entry.samples.push(Sample { time: observation.time, values: observation.values, flags, revision: 0 });
     }
-    Ok((series, format!("{}: {}", observations.display(), file.report())))
+    let read = file.report();
+    // Without its folder: the report goes where the model goes.
+    let file = observations.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut report = FileReport { file, read: read.to_string(), stations: vec![] };
+    let ids: BTreeSet<StationId> = series.keys().cloned().collect();
+    for id in ids {
+        let impossible: Vec<_> = Variable::ALL
+            .into_iter()
+            .filter_map(|variable| Some((variable, *read.impossible.get(&(id.clone(), variable))?)))
+            .collect();
+        if let Some(Series { station, samples, .. }) = series.get_mut(&id)
+            && !samples.is_empty()
+        {
+            report.stations.push(hygiene::clean(station, samples, &impossible));
+        }
+    }
+    hygiene::accept(observations, &report)?;
+    Ok((series, report))
 }
 
-fn assemble(name: String, series: HashMap<StationId, Series>, reports: Vec<String>, split: Split) -> Option<Network> {
+fn assemble(
+    name: String,
+    series: HashMap<StationId, Series>,
+    reports: Vec<FileReport>,
+    split: Split,
+) -> Option<Network> {
     let mut series: Vec<Series> = series.into_values().filter(|s| !s.samples.is_empty()).collect();
     // A map's order differs from run to run; training must not.
     series.sort_by(|a, b| a.station.id.cmp(&b.station.id));

@@ -1,5 +1,6 @@
 //! From the network's numbers to a prediction in units.
 
+use weather::forecast::PROBABILITY_STEPS;
 use weather::{Distribution, LEADS, Prediction, QUANTILES, Quantity, derived};
 
 use crate::features::{ANCHORED, Anchors, SCALES, WIND_SCALE};
@@ -40,7 +41,9 @@ pub(crate) fn prediction(numbers: &Numbers<'_>, anchors: &Anchors) -> Prediction
         let at = |level: usize, lead: usize| amount(numbers, lead, QUANTILES[level], chance[lead]);
         prediction.distributions[Quantity::Precipitation as usize] =
             Distribution::new(Quantity::Precipitation, table(at));
-        prediction.precipitation_probability = Some(chance);
+        // As it will be served: what is compared with a forecast must not know more digits.
+        let whole = |p: f32| (p * PROBABILITY_STEPS).round() / PROBABILITY_STEPS;
+        prediction.precipitation_probability = Some(Box::new(chance.map(whole)));
     }
     prediction.reconcile();
     prediction

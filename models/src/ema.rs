@@ -4,8 +4,6 @@
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::network::Ensemble;
-
 /// The share of the average that stays at each update, once there are enough.
 const KEPT: f32 = 0.99;
 
@@ -18,7 +16,7 @@ pub(crate) struct Average {
 
 impl Average {
     /// Takes in the present weights.
-    pub(crate) fn update(&mut self, network: &Ensemble) {
+    pub(crate) fn update<M: Module>(&mut self, network: &M) {
         // The first weights are nearly random: the average follows fast in the beginning.
         let kept = KEPT.min(f32::from(self.updates) / (f32::from(self.updates) + 9.0));
         self.updates = self.updates.saturating_add(1);
@@ -50,7 +48,7 @@ impl Average {
     }
 
     /// The network with the averaged weights, on `device`.
-    pub(crate) fn network(&self, network: Ensemble, device: &Device) -> Ensemble {
+    pub(crate) fn network<M: Module>(&self, network: M, device: &Device) -> M {
         network.map(&mut Replace { average: self, device, at: 0 })
     }
 }

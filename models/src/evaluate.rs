@@ -154,6 +154,9 @@ impl Data {
         let judged = dataset::read(&options.data, options.split()?, Want::All, |_| ())?;
         let other = options.training_data.as_ref().filter(|_| options.everything);
         let training = other.map(|data| dataset::read(data, Split::TrainAll, Want::All, |_| ())).transpose()?;
+        for network in judged.iter().chain(training.iter().flatten()) {
+            network.reports.iter().for_each(|report| eprintln!("{}", report.summary()));
+        }
         Ok(Self { judged, training })
     }
 
@@ -240,8 +243,13 @@ pub fn export_cases(options: &EvaluateOptions, folder: &Path) -> anyhow::Result<
 
 /// The moment that a version's training ended at.
 fn trained_until(version: &Path) -> anyhow::Result<Time> {
-    let text = version::read_manifest(version)?.training.cut.with_context(|| {
-        format!("{}: trained on everything, so only data that it never saw can judge it: --all", version.display())
+    let version::Training { cut, judged_as, .. } = version::read_manifest(version)?.training;
+    let text = cut.with_context(|| {
+        let twin = judged_as.map_or(String::new(), |name| format!("; on this data judge --name {name} in its place"));
+        format!(
+            "{}: trained on everything, so only data that it never saw can judge it, with --all{twin}",
+            version.display()
+        )
     })?;
     Time::parse(&text).with_context(|| format!("{}: training.cut is {text}", version.display()))
 }

@@ -66,6 +66,11 @@ impl Forecaster {
         &self.id
     }
 
+    /// What computes, for the bench.
+    pub(crate) const fn parts(&self) -> (&Ensemble, &Device) {
+        (&self.network, &self.device)
+    }
+
     /// One output per input, in order. The reference time is the window's newest observation.
     ///
     /// Deterministic: on the same machine the numbers for a window are the same to the bit,

@@ -16,7 +16,7 @@ use crate::run;
 const TOLERANCE: f32 = 1e-3;
 
 /// Two made-up stations: one with everything, one that just began and has no position.
-fn input() -> (Vec<f32>, Vec<f32>) {
+pub(crate) fn input() -> (Vec<f32>, Vec<f32>) {
     let mut encoder = vec![0.0; 2 * ENCODER];
     let mut leads = vec![0.0; 2 * ALL_LEADS];
     let Ok(id) = StationId::new("golden") else {

@@ -271,6 +271,7 @@ mod tests {
             version: "1".into(),
             description: String::new(),
             cut: None,
+            judged_as: None,
             seed,
             budget: Budget::Steps(12),
             batch: 4,

@@ -207,7 +207,7 @@ fn cumulate() -> TensorData {
 
 /// The same, and on to the served levels, `[LEARNT, LEVELS]`: straight between the learnt ones.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 18
-fn served() -> TensorData {
+pub(crate) fn served() -> TensorData {
     let between = |level: f32| {
         let place = level * LEARNT as f32 - 0.5;
         let below = (place.floor() as usize).min(LEARNT - 2);

@@ -19,9 +19,13 @@ use crate::dataset::{self, Network as Stations, Split, Want};
 use crate::evaluate;
 use crate::features::{self, PAST, SCALES, WIND_SCALE};
 use crate::forecaster::Forecaster;
+use crate::hygiene::FileReport;
 use crate::learner::{Learner, Learnt};
 use crate::network::{Architecture, Ensemble};
 use crate::version::{self, DataFacts, Files, Manifest, Normalisation, Training, WindowFacts};
+
+/// The file of a version that says what was found in its training data, by station.
+const DATA_REPORT: &str = "data-report.txt";
 
 /// How long to train.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +52,8 @@ pub struct TrainOptions {
     /// Train only on what most stations reported before this moment, so that the rest can judge;
     /// on everything when absent.
     pub cut: Option<Time>,
+    /// The model, of the same version, that is judged in place of one that is trained on everything.
+    pub judged_as: Option<String>,
     /// Everything random follows from it.
     pub seed: u64,
     /// How long.
@@ -115,7 +121,7 @@ pub fn train(options: &TrainOptions, stop: &AtomicBool) -> anyhow::Result<Traine
     let networks = dataset::read(&options.data, split, Want::All, |name| bar.set_message(format!("reading {name}")))?;
     bar.finish_and_clear();
     for network in &networks {
-        network.reports.iter().for_each(|report| eprintln!("{report}"));
+        network.reports.iter().for_each(|report| eprintln!("{}", report.summary()));
     }
     let mut learnt = Vec::new();
     for (at, checkpoint) in checkpoints.iter().enumerate() {
@@ -144,6 +150,8 @@ fn write(options: &TrainOptions, networks: &[Stations], folder: &Path, learnt: V
     let facts = Training { parameters: ensemble.num_params() as u64, ..facts };
     let mut manifest = manifest(options, networks, facts, ensemble.members());
     version::write(folder, &mut manifest, &ensemble, &Device::flex())?;
+    let found: String = networks.iter().flat_map(|n| &n.reports).map(FileReport::full).collect();
+    fs::write(folder.join(DATA_REPORT), found).with_context(|| format!("{}", folder.display()))?;
     fs::write(folder.join("curve.csv"), curve).with_context(|| format!("{}", folder.display()))?;
     if options.cut.is_some() {
         let mut forecaster = Forecaster::load(folder, BackendKind::Flex)?;
@@ -191,6 +199,7 @@ fn facts(options: &TrainOptions, learnt: &[Learnt]) -> Training {
         final_loss: mean(&|l| f64::from(l.loss)),
         validation_loss: Some(validated).filter(|v| v.is_finite()),
         cut: options.cut.map(|cut| cut.to_string()),
+        judged_as: options.judged_as.clone(),
     }
 }
 

@@ -21,6 +21,8 @@ pub const DEFAULT_MODEL: &str = "weatherglass";
 pub(crate) const MANIFEST: &str = "manifest.toml";
 const WEIGHTS: &str = "weights.bpk";
 const GOLDEN: &str = "golden.bin";
+/// Every file of a version.
+pub(crate) const FILES: [&str; 3] = [MANIFEST, WEIGHTS, GOLDEN];
 
 /// Why a version cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +42,14 @@ pub enum LoadError {
     NoVersion {
         /// The weights folder.
         path: PathBuf,
+    },
+    /// The version that is asked for is not among those that are there.
+    #[error("{path}: no version {version} of `{DEFAULT_MODEL}` here: `weatherglass models` lists those that are")]
+    NotThere {
+        /// The weights folder.
+        path: PathBuf,
+        /// The version.
+        version: String,
     },
     /// The manifest is no manifest.
     #[error("{path}: {message}")]
@@ -87,6 +97,25 @@ pub enum LoadError {
         /// In units of the network's outputs.
         difference: f32,
     },
+}
+
+impl LoadError {
+    /// The labels of what a version can be refused for.
+    pub const LABELS: [&'static str; 6] = ["unreadable", "manifest", "checksum", "architecture", "weights", "golden"];
+
+    /// A short name of the reason, for metrics.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "unreadable",
+            Self::NoVersion { .. } | Self::NotThere { .. } => "no_version",
+            Self::Manifest { .. } => "manifest",
+            Self::Checksum { .. } => "checksum",
+            Self::Architecture { .. } => "architecture",
+            Self::Weights { .. } => "weights",
+            Self::Golden { .. } => "golden",
+        }
+    }
 }
 
 /// What `manifest.toml` holds.
@@ -152,6 +181,10 @@ pub(crate) struct Training {
     /// id). Absent where everything was trained on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cut: Option<String>,
+    /// Of a version that was trained on everything: the model, of the same version, that was trained
+    /// by the same recipe up to a cut, so that it could be judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) judged_as: Option<String>,
 }
 
 /// One network of stations that was trained on.
@@ -199,6 +232,8 @@ pub struct VersionInfo {
     pub folder: PathBuf,
     /// Its evaluation.
     pub scores: Vec<ScoreLine>,
+    /// The model, of the same version, that was judged in its place.
+    pub judged_as: Option<String>,
 }
 
 /// The versions below a weights folder, by name, the newest last. What cannot be read is left out:
@@ -210,19 +245,23 @@ pub fn versions(weights: &Path) -> Vec<VersionInfo> {
         .filter_map(|folder| {
             let manifest = read_manifest(&folder).ok()?;
             let id = ModelId { name: manifest.name, version: manifest.version };
-            Some(VersionInfo { id, description: manifest.description, folder, scores: manifest.scores })
+            let Manifest { description, scores, training, .. } = manifest;
+            Some(VersionInfo { id, description, folder, scores, judged_as: training.judged_as })
         })
         .collect();
     found.sort_by_cached_key(|v| (v.id.name.clone(), numbers(&v.id.version)));
     found
 }
 
-fn folders(path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
-    fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).filter(|p| p.is_dir())
+/// The folders in a folder, without hidden ones: a version that is being written is one.
+pub(crate) fn folders(path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let hidden = |entry: &fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(b".");
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries.filter(move |entry| !hidden(entry)).map(|entry| entry.path()).filter(|p| p.is_dir())
 }
 
 /// A version in an order where 0.10 comes after 0.9.
-fn numbers(version: &str) -> (Vec<u64>, String) {
+pub(crate) fn numbers(version: &str) -> (Vec<u64>, String) {
     let parts = version.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok());
     (parts.collect(), version.to_owned())
 }
@@ -242,21 +281,38 @@ pub(crate) fn read_manifest(folder: &Path) -> Result<Manifest, LoadError> {
     toml::from_str(&text).map_err(|error| LoadError::Manifest { path, message: error.to_string() })
 }
 
-/// Writes a version folder; fills in the checksums.
+/// Writes a version folder, all at once for whoever watches; fills in the checksums.
 pub(crate) fn write(folder: &Path, manifest: &mut Manifest, network: &Ensemble, device: &Device) -> anyhow::Result<()> {
-    fs::create_dir_all(folder)?;
     let weights = network.clone().into_record().into_bytes().map_err(|e| anyhow::anyhow!("{e}"))?;
     let golden = golden::make(network, device);
     manifest.files =
         Files { weights_bytes: weights.len() as u64, weights_sha256: sha256(&weights), golden_sha256: sha256(&golden) };
-    fs::write(folder.join(WEIGHTS), &*weights)?;
-    fs::write(folder.join(GOLDEN), golden)?;
-    write_manifest(folder, manifest)
+    let unfinished = unfinished(folder);
+    let written = (|| {
+        fs::create_dir_all(&unfinished)?;
+        fs::write(unfinished.join(WEIGHTS), &*weights)?;
+        fs::write(unfinished.join(GOLDEN), golden)?;
+        write_manifest(&unfinished, manifest)?;
+        Ok(fs::rename(&unfinished, folder)?)
+    })();
+    if written.is_err() {
+        let _ = fs::remove_dir_all(&unfinished); // the failure that is returned came first
+    }
+    written
 }
 
+/// Replaces the manifest, all at once.
 pub(crate) fn write_manifest(folder: &Path, manifest: &Manifest) -> anyhow::Result<()> {
-    fs::write(folder.join(MANIFEST), toml::to_string(manifest)?)?;
-    Ok(())
+    let (path, text) = (folder.join(MANIFEST), toml::to_string(manifest)?);
+    let unfinished = unfinished(&path);
+    fs::write(&unfinished, text)?;
+    Ok(fs::rename(unfinished, path)?)
+}
+
+/// A hidden name beside `path`, of this process alone.
+fn unfinished(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.unfinished-{}", std::process::id()))
 }
 
 /// Reads and checks a version: features, architecture, checksums, weights, golden input.

@@ -45,6 +45,7 @@ fn version(data: &Path) -> PathBuf {
         name: "weatherglass".into(),
         version: "1".into(),
         description: "a test".into(),
+        judged_as: None,
         cut: Some(Time::parse(CUT).unwrap()),
         seed: 7,
         budget: Budget::Steps(3),

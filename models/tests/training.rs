@@ -39,6 +39,7 @@ fn options(data: &Path, out: &Path, version: &str) -> TrainOptions {
         version: version.into(),
         description: "a test".into(),
         cut: Some(Time::parse("2024-02-01T00:00:00Z").unwrap()),
+        judged_as: None,
         seed: 7,
         budget: Budget::Steps(6),
         batch: 16,

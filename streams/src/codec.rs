@@ -9,7 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
-use weather::forecast::Inputs;
+use weather::forecast::{Inputs, PROBABILITY_STEPS};
 use weather::{
     Distribution, Flags, Forecast, LEADS, ModelId, Observation, Prediction, QUANTILES, Quantity, Station, StationId,
     Time,
@@ -203,7 +203,7 @@ pub fn encode_forecast(forecast: &Forecast) -> Vec<u8> {
         }
     }
     if let Some(row) = &prediction.precipitation_probability {
-        variables.insert(PROBABILITY.to_owned(), Packed::new(1000.0, std::iter::once(&**row)));
+        variables.insert(PROBABILITY.to_owned(), Packed::new(PROBABILITY_STEPS, std::iter::once(&**row)));
     }
     if let Some(row) = &prediction.wind_direction {
         variables.insert(DIRECTION.to_owned(), Packed::new(1.0, std::iter::once(&**row)));

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::observation::Observation;
+use crate::quality::{self, Flags};
 use crate::time::{HOUR, Time};
 use crate::variable::Variable;
 use crate::window::WINDOW_HOURS;
@@ -119,6 +120,15 @@ impl Default for Admission {
 }
 
 impl Admission {
+    /// What becomes of an observation that arrives at `now`, by whichever way: the flags that it
+    /// carries from here on. The door and the backtest both come through here.
+    ///
+    /// # Errors
+    /// As [`Admission::check`].
+    pub fn admit(&self, observation: &Observation, now: Time) -> Result<Flags, Rejection> {
+        self.check(observation, now).map(|()| quality::check(&observation.values))
+    }
+
     /// Whether the observation may enter at `now`.
     ///
     /// # Errors

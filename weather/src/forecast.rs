@@ -11,6 +11,9 @@ pub const LEADS: usize = 48;
 /// The served quantile levels.
 pub const QUANTILES: [f32; 7] = [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95];
 
+/// How many steps make a probability of 1: probabilities are rounded to whole steps.
+pub const PROBABILITY_STEPS: f32 = 1000.0;
+
 /// The index of the median in [`QUANTILES`].
 pub const MEDIAN: usize = 3;
 
@@ -123,7 +126,8 @@ pub struct Prediction {
     pub distributions: [Option<Distribution>; Quantity::COUNT],
     /// Median direction the wind comes from, degrees in (0, 360], whole.
     pub wind_direction: Option<Box<[f32; LEADS]>>,
-    /// Probability of at least 0.1 mm in the hour that ends at the valid time, 0 to 1.
+    /// Probability of at least 0.1 mm in the hour that ends at the valid time, 0 to 1, in steps of
+    /// 1/[`PROBABILITY_STEPS`].
     pub precipitation_probability: Option<Box<[f32; LEADS]>>,
 }
 

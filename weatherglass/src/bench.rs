@@ -1,5 +1,6 @@
 //! `weatherglass bench`: speed, always beside a reference measured in the same run.
 
+mod inference;
 mod latency;
 
 /// What to measure.
@@ -13,11 +14,14 @@ pub(crate) struct Args {
 enum What {
     /// From a POST to its forecast's WebSocket frame, under a light load.
     Latency(latency::Args),
+    /// What a forecast costs, beside ONNX Runtime and a reference network.
+    Inference(inference::Args),
 }
 
 /// Runs one of them.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     match args.what {
         What::Latency(args) => latency::run(args).await,
+        What::Inference(args) => tokio::task::spawn_blocking(move || inference::run(&args)).await?,
     }
 }

@@ -1,5 +1,7 @@
 //! `weatherglass evaluate`: how good a version is on stations and times it never saw.
 
+mod benchmark;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -48,26 +50,27 @@ pub(crate) struct EvaluateArgs {
     /// Score the predictions that models/lightgbm_baseline.py wrote into this folder, too.
     #[arg(long, value_name = "CASES", conflicts_with = "export_cases")]
     learned: Option<PathBuf>,
-    /// Where the report goes.
-    #[arg(long, default_value = "models/EVALUATION.md")]
-    report: PathBuf,
+    /// Where the report goes; models/EVALUATION.md when absent.
+    #[arg(long)]
+    report: Option<PathBuf>,
     /// Where its plots and evaluation.json go; `evaluation` beside the report when absent.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    benchmark: benchmark::BenchmarkArgs,
 }
 
 /// Prints the tables and writes them, with the command that made them.
 pub(crate) fn run(args: EvaluateArgs) -> anyhow::Result<()> {
-    let known = models::versions(&args.models);
-    let wanted = |id: &weather::ModelId| id.name == args.name && args.version.as_ref().is_none_or(|v| *v == id.version);
-    let chosen = known.iter().rfind(|v| wanted(&v.id)).with_context(|| {
-        let names: Vec<String> = known.iter().map(|v| format!("{} {}", v.id.name, v.id.version)).collect();
-        format!("{}: no such version; there are: {}", args.models.display(), names.join(", "))
-    })?;
+    if args.benchmark.benchmark.is_some() {
+        return benchmark::run(args.benchmark, args.data, args.report);
+    }
+    let report = args.report.unwrap_or_else(|| PathBuf::from("models/EVALUATION.md"));
+    let chosen = crate::models::find(&args.models, &args.name, args.version.as_deref())?;
     let cut = args.cut.as_deref().map(weather::Time::parse).transpose().context("--cut: no time as RFC 3339")?;
     let options = EvaluateOptions {
         data: args.data,
-        version: chosen.folder.clone(),
+        version: chosen.folder,
         backend: args.backend,
         everything: args.all,
         cut,
@@ -84,16 +87,16 @@ pub(crate) fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     let command = command(&chosen.id, &options);
     let evaluation = models::evaluate(&options)?;
     print!("{}", evaluation.overview());
-    let out = args.out.unwrap_or_else(|| args.report.with_file_name("evaluation"));
-    let beside = args.report.parent().unwrap_or(Path::new(""));
+    let out = args.out.unwrap_or_else(|| report.with_file_name("evaluation"));
+    let beside = report.parent().unwrap_or(Path::new(""));
     let link = out.strip_prefix(beside).unwrap_or(&out).display().to_string();
     fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
-    write(&args.report, &evaluation.markdown(&command, &link))?;
+    write(&report, &evaluation.markdown(&command, &link))?;
     write(&out.join("evaluation.json"), &evaluation.json())?;
     for (name, plot) in evaluation.plots() {
         write(&out.join(name), &plot)?;
     }
-    eprintln!("written to {} and {}", args.report.display(), out.display());
+    eprintln!("written to {} and {}", report.display(), out.display());
     Ok(())
 }
 

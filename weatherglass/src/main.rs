@@ -6,6 +6,7 @@ mod evaluate;
 mod healthcheck;
 mod models;
 mod poster;
+mod predict;
 mod replay;
 mod service;
 mod simulate;
@@ -49,6 +50,8 @@ enum Command {
     Train(train::TrainArgs),
     /// Scores a model version beside its baselines.
     Evaluate(evaluate::EvaluateArgs),
+    /// The forecasts that would have been issued at moments of a recording.
+    Predict(predict::PredictArgs),
     /// Lists the model versions.
     Models(models::ModelsArgs),
     /// Measures speed.
@@ -78,6 +81,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> anyhow::Result<()> {
     match cli.command {
         Command::Train(args) => train::run(args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Predict(args) => predict::run(args),
         Command::Models(args) => models::run(args),
         Command::Openapi => {
             println!("{}", api::openapi());
@@ -100,6 +104,8 @@ async fn run_async(command: Command, matches: &clap::ArgMatches) -> anyhow::Resu
         Command::Simulate(args) => simulate::post::run(args).await,
         Command::Bench(args) => Box::pin(bench::run(args)).await,
         Command::Healthcheck(args) => healthcheck::run(args).await,
-        Command::Train(_) | Command::Evaluate(_) | Command::Models(_) | Command::Openapi => Ok(()),
+        Command::Train(_) | Command::Evaluate(_) | Command::Predict(_) | Command::Models(_) | Command::Openapi => {
+            Ok(())
+        }
     }
 }

@@ -47,7 +47,7 @@ fn parse_speed(text: &str) -> Result<Speed, String> {
     }
 }
 
-fn parse_time(text: &str) -> Result<Time, String> {
+pub(crate) fn parse_time(text: &str) -> Result<Time, String> {
     let day = format!("{text}T00:00:00Z");
     Time::parse(text)
         .or_else(|_| Time::parse(&day))

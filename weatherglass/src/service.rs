@@ -1,5 +1,6 @@
 //! One service as a process of its own: listeners, signals, metrics, and its `run`.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use clap::Parser;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -77,6 +79,7 @@ pub(crate) async fn ingest(args: IngestArgs) -> anyhow::Result<()> {
 /// Runs the worker until it is told to stop.
 pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<()> {
     let shutdown = stop_on_signal()?;
+    look_on_hangup(&args.config.look)?;
     let health = Arc::new(worker::Health::default());
     let metrics = start_metrics(args.metrics_listen, Some(Arc::clone(&health)), &shutdown).await?;
     finish(worker::run(args.config, health, shutdown.clone()).await, &shutdown, metrics).await
@@ -88,6 +91,21 @@ pub(crate) async fn api(args: ApiArgs) -> anyhow::Result<()> {
     let listener = listen(args.listen, "WEATHERGLASS_LISTEN").await?;
     let metrics = start_metrics(args.metrics_listen, None, &shutdown).await?;
     finish(api::run(args.config, listener, shutdown.clone()).await, &shutdown, metrics).await
+}
+
+/// SIGHUP has the worker look for a higher model version at once. On a terminal it keeps its
+/// meaning, that the terminal is gone.
+fn look_on_hangup(look: &Arc<Notify>) -> anyhow::Result<()> {
+    if std::io::stderr().is_terminal() {
+        return Ok(());
+    }
+    let (mut hangup, look) = (signal(SignalKind::hangup())?, Arc::clone(look));
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            look.notify_one();
+        }
+    });
+    Ok(())
 }
 
 type Metrics = tokio::task::JoinHandle<anyhow::Result<()>>;

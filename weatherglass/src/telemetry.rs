@@ -75,7 +75,10 @@ pub(crate) async fn serve_metrics(
         move || async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render()) };
     let ready = move || async move {
         match health.as_ref().map_or(Ok(()), |h| h.ready()) {
-            Ok(()) => "ready\n".into_response(),
+            Ok(()) => {
+                let model = health.and_then(|h| h.model()).map(|m| format!("model {} {}\n", m.name, m.version));
+                format!("ready\n{}", model.unwrap_or_default()).into_response()
+            }
             Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
         }
     };

@@ -27,16 +27,20 @@ pub(crate) struct TrainArgs {
     /// One line about it, for listings.
     #[arg(long, default_value = "Global station forecaster, hourly window of 96 h, 48 leads")]
     description: String,
-    /// Train each member for about so many minutes (the steps that fit are measured first).
-    #[arg(long, default_value_t = 30.0, conflicts_with = "steps")]
-    minutes: f64,
-    /// Train each member for exactly so many steps: the same data, seed and steps give the same weights.
-    #[arg(long)]
-    steps: Option<u64>,
+    /// Train each member for so many steps: the same data, seed and steps give the same weights.
+    #[arg(long, default_value_t = 4500)]
+    steps: u64,
+    /// Train each member for about so many minutes instead (the steps that fit are measured first).
+    #[arg(long, conflicts_with = "steps")]
+    minutes: Option<f64>,
     /// Train only on what most stations reported before this moment (RFC 3339), so that the others
     /// can judge the version after it; on everything when absent.
     #[arg(long, value_name = "TIME")]
     cut: Option<String>,
+    /// The model, of the same version, that the same recipe made up to a --cut, and that is judged in
+    /// place of this one, which is trained on everything.
+    #[arg(long, value_name = "NAME", conflicts_with = "cut")]
+    judged_as: Option<String>,
     /// Everything random follows from it.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -50,7 +54,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, default_value_t = 96)]
     latent: usize,
     /// Networks that are trained one after another and averaged.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 3)]
     members: usize,
     /// Train only this member, the first being 1, and leave it as a checkpoint: several processes can
     /// share the work, before the same command with --resume puts the members together.
@@ -80,14 +84,15 @@ pub(crate) struct TrainArgs {
 
 /// Trains until the budget is used up or Ctrl-C; either way the version is written and evaluated.
 pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
-    anyhow::ensure!(args.minutes > 0.0 && args.batch > 0, "--minutes and --batch must be positive");
+    anyhow::ensure!(args.minutes.is_none_or(|minutes| minutes > 0.0), "--minutes must be positive");
+    anyhow::ensure!(args.steps > 0 && args.batch > 0, "--steps and --batch must be positive");
     anyhow::ensure!(args.members > 0, "--members must be positive");
     let known = args.member.is_none_or(|member| (1..=args.members).contains(&member));
     anyhow::ensure!(known, "--member is 1 to --members, which is {}", args.members);
     anyhow::ensure!((0.0..0.9).contains(&args.validated), "--validated is a share, 0 to 0.9");
     anyhow::ensure!((0.0..=0.9).contains(&args.dropped), "--dropped is a share, 0 to 0.9");
     let stop = Arc::new(AtomicBool::new(false));
-    stop_on_interrupt(&stop)?;
+    stop_on_interrupt(&stop, "stopping; the version is written with what it has learnt")?;
     let options = TrainOptions {
         data: args.data,
         out: args.out,
@@ -95,8 +100,9 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
         version: args.version,
         description: args.description,
         cut: args.cut.as_deref().map(cut).transpose()?,
+        judged_as: args.judged_as,
         seed: args.seed,
-        budget: args.steps.map_or_else(|| Budget::Time(Duration::from_secs_f64(args.minutes * 60.0)), Budget::Steps),
+        budget: args.minutes.map_or(Budget::Steps(args.steps), |m| Budget::Time(Duration::from_secs_f64(m * 60.0))),
         batch: args.batch,
         hidden: args.hidden,
         latent: args.latent,
@@ -123,14 +129,14 @@ fn cut(text: &str) -> anyhow::Result<weather::Time> {
     weather::Time::parse(text).with_context(|| format!("--cut is {text}: give a time like 2024-03-01T00:00:00Z"))
 }
 
-/// The first Ctrl-C ends the training; a second one, while the version is written, the process.
-fn stop_on_interrupt(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
+/// The first Ctrl-C sets the flag and says so; a second one ends the process.
+pub(crate) fn stop_on_interrupt(stop: &Arc<AtomicBool>, says: &'static str) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let stop = Arc::clone(stop);
     std::thread::Builder::new().name("interrupt".into()).spawn(move || {
         runtime.block_on(async {
             if tokio::signal::ctrl_c().await.is_ok() {
-                eprintln!("stopping; the version is written with what it has learnt");
+                eprintln!("{says}");
                 stop.store(true, Ordering::Relaxed);
             }
             if tokio::signal::ctrl_c().await.is_ok() {

@@ -440,8 +440,8 @@ fn the_readme_lists_every_setting_with_its_default() {
     let readme = read("README.md");
     let rows: Vec<&str> = readme.lines().filter(|l| l.starts_with("| `--")).collect();
     let mut flags = BTreeSet::new();
-    for subcommand in ["demo", "ingest", "worker", "api", "replay"] {
-        for setting in settings(subcommand).into_iter().filter(|s| s.flag != "--help" && s.flag != "--version") {
+    for subcommand in ["demo", "ingest", "worker", "api", "replay", "predict"] {
+        for setting in settings(subcommand).into_iter().filter(|s| s.flag != "--help") {
             let cell = format!("| `{}` |", setting.flag);
             let default = setting.default.map(|d| format!("`{d}`")).unwrap_or_default();
             let variable = setting.variable.map(|v| format!("`{v}`")).unwrap_or_default();

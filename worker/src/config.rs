@@ -1,10 +1,12 @@
 //! Settings of the worker.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use models::BackendKind;
 use streams::RedisConfig;
+use tokio::sync::Notify;
 
 /// What the worker can be told. The metrics address is the caller's.
 #[derive(Clone, Debug, clap::Args)]
@@ -12,9 +14,18 @@ pub struct Config {
     #[allow(missing_docs)]
     #[command(flatten)]
     pub redis: RedisConfig,
-    /// Folder of model versions.
+    /// Folder of model versions; the highest one that passes its checks serves.
     #[arg(long, env = "WEATHERGLASS_MODELS", default_value = "models/weights", value_name = "DIR")]
     pub models: PathBuf,
+    /// Serve this version and no other.
+    #[arg(long, env = "WEATHERGLASS_MODEL_VERSION", value_name = "VERSION")]
+    pub model_version: Option<String>,
+    /// Seconds between looks for a higher version, which takes over without a stop; 0 for never.
+    #[arg(long, env = "WEATHERGLASS_MODEL_POLL", default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    pub model_poll: u64,
+    /// Notified by the caller, who hears signals: look for a higher version at once.
+    #[arg(skip)]
+    pub look: Arc<Notify>,
     /// What computes: flex or ndarray.
     #[arg(long, env = "WEATHERGLASS_BACKEND", default_value = "flex")]
     pub backend: BackendKind,
@@ -51,6 +62,11 @@ impl Config {
             let host = host.trim();
             format!("{}-{}", if host.is_empty() { "worker" } else { host }, std::process::id())
         })
+    }
+
+    /// The time between looks for a higher version; none for never.
+    pub(crate) fn poll(&self) -> Option<Duration> {
+        (self.model_poll > 0).then(|| Duration::from_secs(self.model_poll))
     }
 
     pub(crate) const fn lease(&self) -> Duration {

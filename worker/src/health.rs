@@ -1,6 +1,9 @@
 //! What the worker says of itself when asked whether it is ready.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use weather::ModelId;
 
 /// How long the oldest entry may wait before the worker calls itself behind, seconds.
 const BEHIND: i64 = 60;
@@ -10,6 +13,7 @@ const BEHIND: i64 = 60;
 pub struct Health {
     reading: AtomicBool,
     oldest_seconds: AtomicI64,
+    model: Mutex<Option<ModelId>>,
 }
 
 impl Health {
@@ -25,6 +29,16 @@ impl Health {
             age if age > BEHIND => Err(format!("the oldest unprocessed observation has waited {age} s")),
             _ => Ok(()),
         }
+    }
+
+    /// The model version that serves; none before one does.
+    #[must_use]
+    pub fn model(&self) -> Option<ModelId> {
+        self.model.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_model(&self, model: &ModelId) {
+        *self.model.lock().unwrap_or_else(PoisonError::into_inner) = Some(model.clone());
     }
 
     pub(crate) fn set_reading(&self, reading: bool) {

@@ -15,6 +15,7 @@ mod ownership;
 mod pipeline;
 mod source;
 mod tally;
+mod versions;
 mod windows;
 
 pub use config::Config;
@@ -23,10 +24,11 @@ pub use health::Health;
 use std::sync::Arc;
 
 use anyhow::Context;
-use models::Forecaster;
 use streams::Redis;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
+
+use crate::versions::Versions;
 
 /// Processes observations until `shutdown`; a batch in progress is committed first.
 ///
@@ -34,10 +36,8 @@ use tracing::info;
 /// When no model can be loaded, Redis can't be reached at the start, or inference has stopped.
 pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToken) -> anyhow::Result<()> {
     metrics::describe();
-    let forecaster = load(&config).await?;
+    let (forecaster, versions) = Versions::first(&config).await?;
     let model = forecaster.id().clone();
-    ::metrics::gauge!(metrics::MODEL, "name" => model.name.clone(), "version" => model.version.clone(), "backend" => config.backend.to_string())
-        .set(1.0);
     let redis = Redis::connect(&config.redis)
         .await
         .with_context(|| format!("worker can't use Redis at {}", config.redis.address()))?;
@@ -52,12 +52,15 @@ pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToke
     ));
     info!(worker = name, model = %format!("{} {}", model.name, model.version), backend = %config.backend, "worker is ready");
     let source = source::Source::open(redis.clone(), &consumer(&name), leases, config.batch).await?;
-    let pipeline = pipeline::Pipeline::new(redis, infer::start(forecaster)?, config.cached_stations);
+    let inference = infer::start(forecaster, config.backend.to_string(), Arc::clone(&health))?;
+    let watching = tokio::spawn(versions.watch(inference.clone(), config.poll(), config.look, shutdown.clone()));
+    let pipeline = pipeline::Pipeline::new(redis, inference, config.cached_stations);
     let outcome = pipeline.run(source, &health, &shutdown).await;
     // Leases are given back only now: until the last commit nobody else may own the partitions.
     shutdown.cancel();
     ownership.await.context("the ownership task failed")?;
     housekeeping.await.context("the housekeeping task failed")?;
+    watching.await.context("the task that watches for model versions failed")?;
     info!("worker has stopped");
     outcome
 }
@@ -66,14 +69,4 @@ pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToke
 /// was pending with a consumer of another name was in the hands of a process that is gone.
 fn consumer(worker: &str) -> String {
     format!("{worker}#{:x}", jiff::Timestamp::now().as_millisecond())
-}
-
-/// Loading reads and checks megabytes and runs the golden input: not on the runtime's threads.
-async fn load(config: &Config) -> anyhow::Result<Forecaster> {
-    let (folder, backend) = (config.models.clone(), config.backend);
-    tokio::task::spawn_blocking(move || {
-        Forecaster::load_newest(&folder, backend)
-            .with_context(|| format!("no usable model in {} (WEATHERGLASS_MODELS)", folder.display()))
-    })
-    .await?
 }

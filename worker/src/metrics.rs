@@ -1,6 +1,7 @@
 //! The metrics of the worker. Every observation read ends in exactly one `change`, or as a dead letter.
 
-use ::metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram};
+use ::metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
+use weather::ModelId;
 
 /// Observations applied, by `change`: newest, late, corrected, duplicate, too_old.
 pub const OBSERVATIONS: &str = "weatherglass_worker_observations_total";
@@ -34,8 +35,12 @@ pub const OLDEST: &str = "weatherglass_worker_oldest_unprocessed_seconds";
 pub const TRIMMED: &str = "weatherglass_worker_trimmed_entries_total";
 /// Stations whose windows are in memory.
 pub const CACHED: &str = "weatherglass_worker_cached_stations";
-/// 1, with the model's `name`, `version` and `backend`.
+/// 1 for the version that serves, with its `name`, `version` and `backend`; 0 for those before it.
 pub const MODEL: &str = "weatherglass_worker_model_info";
+/// Times that another model version took over.
+pub const SWAPS: &str = "weatherglass_worker_model_swaps_total";
+/// Model versions that were refused, by `reason`; each once, and again when its files change.
+pub const REFUSED: &str = "weatherglass_worker_refused_models_total";
 
 /// Describes them and sets the counters to zero, so that a rate exists before the first fault.
 pub(crate) fn describe() {
@@ -55,8 +60,10 @@ pub(crate) fn describe() {
     describe_gauge!(OLDEST, Unit::Seconds, "Age of the oldest entry that is not acknowledged");
     describe_counter!(TRIMMED, Unit::Count, "Entries trimmed from the streams, by stream");
     describe_gauge!(CACHED, Unit::Count, "Stations whose windows are in memory");
-    describe_gauge!(MODEL, Unit::Count, "The model that serves");
-    for name in [FORECASTS, CONFLATED, FENCED, UNREADABLE] {
+    describe_gauge!(MODEL, Unit::Count, "1 for the model version that serves, 0 for those before it");
+    describe_counter!(SWAPS, Unit::Count, "Times that another model version took over");
+    describe_counter!(REFUSED, Unit::Count, "Model versions that were refused, by reason");
+    for name in [FORECASTS, CONFLATED, FENCED, UNREADABLE, SWAPS] {
         counter!(name).absolute(0);
     }
     for change in ["newest", "late", "corrected", "duplicate", "too_old"] {
@@ -65,12 +72,21 @@ pub(crate) fn describe() {
     for reason in crate::dead_letter::REASONS {
         counter!(DEAD_LETTERS, "reason" => reason).absolute(0);
     }
+    for reason in models::LoadError::LABELS {
+        counter!(REFUSED, "reason" => reason).absolute(0);
+    }
     for kind in streams::Error::LABELS {
         counter!(REDIS_ERRORS, "kind" => kind).absolute(0);
     }
     for stream in ["obs", "forecast"] {
         counter!(TRIMMED, "stream" => stream).absolute(0);
     }
+}
+
+/// Shows whether a version serves.
+pub(crate) fn serves(model: &ModelId, backend: &str, serves: bool) {
+    let (name, version) = (model.name.clone(), model.version.clone());
+    gauge!(MODEL, "name" => name, "version" => version, "backend" => backend.to_owned()).set(f64::from(serves));
 }
 
 /// Counts a failed Redis command.

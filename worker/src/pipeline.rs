@@ -16,7 +16,7 @@ use crate::backoff::Backoff;
 use crate::commit::Commits;
 use crate::dead_letter;
 use crate::health::Health;
-use crate::infer::Inference;
+use crate::infer::{Answer, Inference};
 use crate::metrics;
 use crate::source::{Source, Work};
 use crate::windows::{Remembered, Touched, Windows};
@@ -119,10 +119,10 @@ impl Pipeline {
         if stations.is_empty() {
             return Ok(());
         }
-        let (stations, outputs) = self.inference.predict(stations).await?;
+        let Answer { model, stations, outputs } = self.inference.predict(stations).await?;
         for (remembered, output) in stations.into_iter().zip(outputs) {
             if let Some(touched) = touched.remove(&remembered.station.id) {
-                commits.add(self.redis.keys(), self.inference.model(), &remembered, touched, output);
+                commits.add(self.redis.keys(), &model, &remembered, touched, output);
             }
             self.windows.put_back(remembered);
         }

@@ -95,7 +95,10 @@ impl Stack {
         command.args(["--metrics-listen", &format!("127.0.0.1:{}", self.ports[&(service, true)])]);
         match service {
             Service::Worker => {
-                command.arg("--models").arg(repository().join("models/weights")).args(["--lease", "2"]);
+                if !self.extra.iter().any(|(_, argument)| argument.starts_with("--models=")) {
+                    command.arg("--models").arg(repository().join("models/weights"));
+                }
+                command.args(["--lease", "2"]);
             }
             Service::Ingest => {
                 command.args(["--listen", &format!("127.0.0.1:{}", self.ports[&(service, false)])]);
@@ -123,6 +126,20 @@ impl Stack {
             self.client.get(&url).send().await.is_ok_and(|r| r.status().is_success())
         })
         .await;
+    }
+
+    /// One more argument for its next start.
+    pub(crate) fn tell(&mut self, service: Service, argument: &str) {
+        self.extra.push((service, argument.to_owned()));
+    }
+
+    /// What the worker answers when asked whether it is ready; nothing while it does not answer.
+    pub(crate) async fn readiness(&self) -> String {
+        let url = format!("http://127.0.0.1:{}/readyz", self.ports[&(Service::Worker, true)]);
+        match self.client.get(url).send().await {
+            Ok(answer) => answer.text().await.unwrap_or_default(),
+            Err(_) => String::new(),
+        }
     }
 
     /// SIGKILL: no chance to say goodbye.
