@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use burn::module::{Module, ModuleVisitor, ParamId};
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 use serde_json::{Map, json};
 use weather::LEADS;
@@ -19,9 +19,9 @@ pub(super) struct Tensors(Vec<(String, Vec<usize>, Vec<f32>)>);
 impl Tensors {
     /// Every parameter, under the path of its fields.
     pub(super) fn of(network: &Ensemble) -> Self {
-        let mut tensors = Self(Vec::new());
-        network.visit(&mut tensors);
-        tensors
+        let mut collect = Collect { tensors: Self(Vec::new()), path: Vec::new() };
+        network.visit(&mut collect);
+        collect.tensors
     }
 
     /// What the graph multiplies by that is not learnt.
@@ -59,8 +59,50 @@ impl Tensors {
     }
 }
 
-impl ModuleVisitor for Tensors {
-    fn visit_float_with_path<const D: usize>(&mut self, path: &[String], _: ParamId, tensor: &Tensor<D>) {
-        self.add_data(&path.join("."), tensor.clone().into_data());
+/// Collects the parameters under the path of fields that leads to each.
+struct Collect {
+    tensors: Tensors,
+    path: Vec<String>,
+}
+
+impl ModuleVisitor for Collect {
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+        self.tensors.add_data(&self.path.join("."), parameter.val().into_data());
+    }
+
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::network::Architecture;
+
+    #[test]
+    fn every_parameter_is_there_under_its_path() {
+        let network = Ensemble::new(&Architecture::new(16, 8, 2), &Device::flex());
+        let tensors = Tensors::of(&network);
+        let numbers: usize = tensors.0.iter().map(|(_, _, values)| values.len()).sum();
+        assert_eq!(numbers, network.num_params());
+        let (_, shape, values) = tensors.0.iter().find(|(name, ..)| name == "members.1.latent.weight").unwrap();
+        assert_eq!((shape.as_slice(), values.len()), ([16, 8].as_slice(), 128));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        tensors.write(file.path()).unwrap();
+        let bytes = fs::read(file.path()).unwrap();
+        let (length, rest) = bytes.split_first_chunk().unwrap();
+        let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
+        let header: Map<String, serde_json::Value> = serde_json::from_slice(header).unwrap();
+        let place = &header["members.1.latent.weight"]["data_offsets"];
+        let begin = place[0].as_u64().unwrap() as usize;
+        assert_eq!(data[begin..begin + 4], values[0].to_le_bytes());
+        assert_eq!(data.len(), 4 * numbers);
     }
 }
