@@ -6,7 +6,7 @@ use weather::{LEADS, Station, Time, VariableSet};
 
 use crate::dataset::{Network, Series};
 use crate::decode::WET;
-use crate::features::{ALL_LEADS, ANCHORED, ENCODER, PAST, Past, SCALES, SENSORS, SLOTS, WIND_SCALE};
+use crate::features::{ALL_LEADS, ANCHORED, ENCODER, PAST, Past, SCALES, SENSORS, SLOTS, STATICS, WIND_SCALE};
 use crate::grid::{Channel, Grid};
 
 /// Where the target columns of a lead begin: anchored quantities and their weights, wind
@@ -171,6 +171,19 @@ fn varied(series: &Series, reference: Time, rng: &mut StdRng, rows: Rows<'_>) {
     let encoder = &mut *rows.encoder;
     finish(&past, series, reference, rounded, &station, Rows { encoder, ..rows });
     blur(rng, rows.encoder);
+    if rng.random_bool(0.3) {
+        shift(rng, rows.encoder);
+    }
+}
+
+/// Makes a warmer or colder place with higher or lower pressure of this one: how weather changes
+/// depends on its level less than a few networks would have one believe.
+fn shift(rng: &mut StdRng, encoder: &mut [f32]) {
+    let (warmer, higher) = (rng.random_range(-0.8..0.8), rng.random_range(-0.8..0.8));
+    for (level, by) in [(0, warmer), (1, warmer), (3, higher)] {
+        let level = &mut encoder[STATICS + level];
+        *level = if *level == 0.0 { 0.0 } else { *level + by };
+    }
 }
 
 /// Makes what is more than some hours old uncertain by about a quarter of a degree (or what is like it
@@ -194,9 +207,9 @@ fn finish(past: &Past, series: &Series, reference: Time, rounded: &[Channel], st
 /// What an airport in place of this station would have rounded to whole units, this time.
 fn rounded(rng: &mut StdRng) -> &'static [Channel] {
     match rng.random_range(0..20) {
-        0..2 => &[Channel::Temperature, Channel::DewPoint, Channel::Pressure],
-        2 => &[Channel::Temperature, Channel::DewPoint],
-        3 => &[Channel::Pressure],
+        0..4 => &[Channel::Temperature, Channel::DewPoint, Channel::Pressure],
+        4..6 => &[Channel::Temperature, Channel::DewPoint],
+        6 => &[Channel::Pressure],
         _ => &[],
     }
 }

@@ -53,7 +53,10 @@ const EXPECTED: [Channel; 4] = [Channel::Temperature, Channel::DewPoint, Channel
 
 const STATIC: usize = 37;
 /// Length of the row that describes the window and the station.
-pub(crate) const ENCODER: usize = SLOTS * (Channel::COUNT + MASKED.len()) + STATIC;
+pub(crate) const ENCODER: usize = STATICS + STATIC;
+/// Where what does not change with the hour begins: temperature, dew point, depression and pressure
+/// come first, as levels.
+pub(crate) const STATICS: usize = SLOTS * (Channel::COUNT + MASKED.len());
 /// Values of the days back at a lead's hour, in front of its row: of each anchored quantity, then of
 /// precipitation.
 pub(crate) const RECALLED: usize = (ANCHORED + 1) * DAYS;

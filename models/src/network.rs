@@ -4,7 +4,7 @@
 //! Matrix products and one-line activations only: on a CPU without fusion every pass over memory
 //! costs, and this shape makes the fewest.
 
-use burn::module::{Module, Param};
+use burn::module::{Initializer, Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
@@ -22,10 +22,12 @@ pub(crate) const LEARNT: usize = 19;
 pub(crate) const DISTRIBUTIONS: usize = ANCHORED + 1;
 /// Single numbers per lead: wind components and the logit of precipitation.
 pub(crate) const SINGLES: usize = 3;
+/// Numbers per lead that the window also reaches directly.
+const DIRECT: usize = DISTRIBUTIONS + SINGLES;
 /// Numbers per lead.
 pub(crate) const OUTPUTS: usize = DISTRIBUTIONS * (1 + LEARNT) + SINGLES;
 /// The kind of network, as the manifest names it.
-pub(crate) const KIND: &str = "mlp-encoder-shared-lead-decoder-ensemble";
+pub(crate) const KIND: &str = "mlp-encoder-shared-lead-decoder-direct-ensemble";
 
 /// The sizes that make a network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +123,9 @@ pub(crate) struct Network {
     median: Linear,
     widths: Linear,
     singles: Linear,
+    /// From the window straight to the medians and singles of every lead, beginning at nothing: what is
+    /// linear in the newest hours, as most of the next hour is, need not pass through the decoder.
+    direct: Linear,
     /// `[1, LEADS, DISTRIBUTIONS, DAYS]`: how much of the change since the same hour of the last days
     /// each lead takes over.
     recall: Param<Tensor<4>>,
@@ -151,6 +156,9 @@ impl Network {
             median: linear(latent, DISTRIBUTIONS),
             widths: linear(latent, DISTRIBUTIONS * LEARNT),
             singles: linear(latent, SINGLES),
+            direct: LinearConfig::new(architecture.encoder_inputs, LEADS * DIRECT)
+                .with_initializer(Initializer::Zeros)
+                .init(device),
             recall: Param::from_tensor(Tensor::from_data(recall(), device)),
         }
     }
@@ -176,10 +184,15 @@ impl Network {
         let [_, _, width] = hidden.dims();
         let hidden = hidden.reshape([rows, width]);
 
+        let direct = self.direct.forward(window.clone());
+        let direct = if direct.dims()[0] > batch { direct.narrow(0, 0, batch) } else { direct };
+        let direct = direct.reshape([rows, DIRECT]);
+        let recalled = recalled + direct.clone().narrow(1, 0, DISTRIBUTIONS);
         let median = (self.median.forward(hidden.clone()) + recalled).reshape([rows, DISTRIBUTIONS, 1]);
         let widths = positive(self.widths.forward(hidden.clone()).reshape([rows * DISTRIBUTIONS, LEARNT]));
         let offsets = widths.matmul(spread.clone()).reshape([rows, DISTRIBUTIONS, levels]);
-        Output { quantiles: offsets + median, singles: self.singles.forward(hidden) }
+        let singles = self.singles.forward(hidden) + direct.narrow(1, DISTRIBUTIONS, SINGLES);
+        Output { quantiles: offsets + median, singles }
     }
 }
 
