@@ -60,7 +60,7 @@ bench: build ## latency from POST to WebSocket frame, beside a bare Redis round 
 screenshot: setup-browser web build ## docs/screenshot-*.png, from a running demo or one started for it
 	@scripts/screenshot.sh
 
-train: need-DATA need-VERSION build ## a new model version: make train DATA=DIR VERSION=0.2.0
+train: need-DATA need-VERSION build ## a new model version: make train DATA=DIR VERSION=1.0.0
 	@$(BINARY) train --data "$(DATA)" --version "$(VERSION)" $(ARGS)
 
 # What serves is trained on everything; its twin, by the same recipe up to a cut, can be judged.

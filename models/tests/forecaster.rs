@@ -74,7 +74,7 @@ fn one(forecaster: &mut Forecaster, window: &Window, station: &Station) -> Outpu
 
 #[test]
 fn a_usual_window_gets_everything() {
-    let output = one(&mut forecaster(), &window(80, 3600), &station());
+    let output = one(&mut forecaster(), &window(95, 3600), &station());
     assert!(Quantity::ALL.into_iter().all(|q| output.prediction.get(q).is_some()));
     assert!(output.prediction.wind_direction.is_some() && output.prediction.weather_code().is_some());
     assert!(output.missing_share < 0.01);
@@ -86,7 +86,7 @@ fn a_usual_window_gets_everything() {
 fn a_first_report_gets_a_wider_forecast() {
     let mut forecaster = forecaster();
     let first = one(&mut forecaster, &window(0, 3600), &station());
-    let full = one(&mut forecaster, &window(80, 3600), &station());
+    let full = one(&mut forecaster, &window(95, 3600), &station());
     let width = |o: &Output| {
         let t = o.prediction.get(Quantity::Temperature).unwrap();
         (0..LEADS).map(|l| t.level(6)[l] - t.level(0)[l]).sum::<f32>()
@@ -191,7 +191,7 @@ fn a_forecast_does_not_depend_on_its_company() {
 
 #[test]
 fn both_backends_agree() {
-    let (place, w) = (station(), window(80, 3600));
+    let (place, w) = (station(), window(95, 3600));
     let flex = one(&mut forecaster(), &w, &place);
     let mut other = Forecaster::load_newest(&weights(), BackendKind::NdArray).unwrap();
     let ndarray = one(&mut other, &w, &place);
