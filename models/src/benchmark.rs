@@ -253,8 +253,13 @@ mod tests {
 
     #[test]
     fn a_daily_cycle_is_learnt_and_every_seed_is_reported() {
-        let options =
-            BenchmarkOptions { data: PathBuf::new(), lookbacks: vec![24], horizons: vec![12], seeds: vec![1, 2] };
+        let options = BenchmarkOptions {
+            data: PathBuf::new(),
+            lookbacks: vec![24],
+            horizons: vec![12],
+            seeds: vec![1, 2],
+            steps: 10,
+        };
         let mut told = 0;
         let report = run(&cycles(1500), &options, |report| {
             told += report.rows.len();
