@@ -258,7 +258,7 @@ mod tests {
             lookbacks: vec![24],
             horizons: vec![12],
             seeds: vec![1, 2],
-            steps: 20,
+            steps: 10,
         };
         let mut told = 0;
         let report = run(&cycles(1500), &options, |report| {
