@@ -103,6 +103,19 @@ impl Problem<'_> {
         targets
     }
 
+    /// The newest row again and again, as changes from the anchors: a protocol is right when this
+    /// scores what others publish for it.
+    fn persistence(&self, origins: &[usize]) -> Vec<f32> {
+        let mut changes = Vec::with_capacity(origins.len() * self.outputs());
+        for origin in origins {
+            let anchor = self.inputs.anchor(self.series, *origin);
+            let newest = &self.series.values[(origin - 1) * CHANNELS..][..CHANNELS];
+            let change: [f32; CHANNELS] = std::array::from_fn(|at| (newest[at] - anchor[at]) * self.units.factor[at]);
+            (0..self.inputs.horizon).for_each(|_| changes.extend(change));
+        }
+        changes
+    }
+
     /// Adds the errors of forecast changes from the anchors, against the rows as published.
     fn judge(&self, origins: &[usize], changes: &[f32], errors: &mut Errors) {
         for (origin, changes) in origins.iter().zip(changes.chunks(self.outputs())) {
@@ -180,7 +193,7 @@ fn solve(problem: &Problem<'_>, options: &BenchmarkOptions) -> anyhow::Result<Ve
     let device = Device::flex();
     let started = Instant::now();
     let linear = Linear::fit(problem, &device)?;
-    let mut models = vec![("linear", None, started.elapsed().as_secs_f64())];
+    let mut models = vec![("persistence", None, 0.0), ("linear", None, started.elapsed().as_secs_f64())];
     let mut networks = Vec::new();
     if !options.seeds.is_empty() {
         let samples = Samples::new(problem, &linear, &device);
@@ -204,7 +217,7 @@ fn solve(problem: &Problem<'_>, options: &BenchmarkOptions) -> anyhow::Result<Ve
     Ok(scored.map(row).collect())
 }
 
-/// What the linear model, each network and their mean score on a part.
+/// What persistence, the linear model, each network and their mean score on a part.
 #[allow(clippy::cast_precision_loss)] // a handful of networks
 fn scores(
     problem: &Problem<'_>,
@@ -214,20 +227,21 @@ fn scores(
     device: &Device,
 ) -> Vec<BenchmarkScore> {
     let origins: Vec<usize> = part.clone().collect();
-    let mut errors = vec![Errors::default(); networks.len() + 2];
+    let mut errors = vec![Errors::default(); networks.len() + 3];
     for chunk in origins.chunks(CHUNK) {
         let base = numbers(linear.forward(problem, chunk, device));
-        problem.judge(chunk, &base, &mut errors[0]);
+        problem.judge(chunk, &problem.persistence(chunk), &mut errors[0]);
+        problem.judge(chunk, &base, &mut errors[1]);
         let rows = linear.centred(rows_together(problem, chunk), device);
         let mut mean = base.clone();
         for (at, network) in networks.iter().enumerate() {
             let mut forecasts = base.clone();
             network.add(problem, rows.clone(), 1.0, &mut forecasts);
-            problem.judge(chunk, &forecasts, &mut errors[at + 1]);
+            problem.judge(chunk, &forecasts, &mut errors[at + 2]);
             network.add(problem, rows.clone(), 1.0 / networks.len() as f32, &mut mean);
         }
         if networks.len() > 1 {
-            problem.judge(chunk, &mean, &mut errors[networks.len() + 1]);
+            problem.judge(chunk, &mean, &mut errors[networks.len() + 2]);
         }
     }
     errors.iter().map(Errors::score).collect()
@@ -267,9 +281,20 @@ mod tests {
         })
         .unwrap();
         let models: Vec<(&str, Option<u64>)> = report.rows.iter().map(|row| (row.model.as_str(), row.seed)).collect();
-        assert_eq!(models, [("linear", None), ("network", Some(1)), ("network", Some(2)), ("mean of seeds", None)]);
-        assert_eq!(told, 4);
-        for row in &report.rows {
+        assert_eq!(
+            models,
+            [
+                ("persistence", None),
+                ("linear", None),
+                ("network", Some(1)),
+                ("network", Some(2)),
+                ("mean of seeds", None)
+            ]
+        );
+        assert_eq!(told, 5);
+        // 12 steps are an arc of 30°: persistence is off by up to half a deviation and more.
+        assert!(report.rows[0].test.mse > 0.05, "{:?}", report.rows[0]);
+        for row in &report.rows[1..] {
             assert_eq!(row.windows, 300 - 12 + 1);
             // A guess of the mean scores 1; the noise alone 0.0003.
             assert!(row.test.mse < 0.01, "{row:?}");

@@ -43,8 +43,8 @@ pub(crate) fn inverse(mut matrix: Vec<f64>, size: usize, penalty: f64) -> Option
 fn dot(left: &[f64], right: &[f64]) -> f64 {
     let (mut sums, whole) = ([0.0f64; 4], left.len() / 4 * 4);
     for (a, b) in left[..whole].chunks_exact(4).zip(right[..whole].chunks_exact(4)) {
-        for at in 0..4 {
-            sums[at] += a[at] * b[at];
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += a * b;
         }
     }
     let rest: f64 = left[whole..].iter().zip(&right[whole..]).map(|(a, b)| a * b).sum();

@@ -63,7 +63,7 @@ impl BenchmarkReport {
         let mut text = format!(
             "# The public \"weather\" benchmark\n\n\
              Made by `weatherglass evaluate --benchmark ltsf-weather --lookbacks {} --horizons {} --seeds {} --steps {} --data \
-             DIR`, DIR holding `benchmarks/ltsf_weather.csv.gz`.\n\n{PROTOCOL}\n",
+             DIR`, DIR holding `benchmarks/ltsf_weather.csv.gz`.\n\n{PROTOCOL}",
             list(&options.lookbacks),
             list(&options.horizons),
             list(&options.seeds),
@@ -91,9 +91,9 @@ impl BenchmarkReport {
         for (model, lookback, mse, mae) in PUBLISHED {
             let lookback = if lookback == 0 { "searched".to_owned() } else { lookback.to_string() };
             let _ = write!(text, "| {model} | {lookback} |");
-            for at in 0..4 {
+            for (at, mse) in mse.iter().enumerate() {
                 let mae = mae.map_or_else(String::new, |mae| format!(" / {:.3}", mae[at]));
-                let _ = write!(text, " {:.3}{mae} |", mse[at]);
+                let _ = write!(text, " {mse:.3}{mae} |");
             }
             text.push('\n');
         }
@@ -156,11 +156,12 @@ everyone does; every test window counts, the last ones too; errors are means ove
 Penalties, the step at which a network's training ends and the longer lookback were chosen on the validation part; the test part was \
 scored once by each model listed.
 
+`persistence` is the newest row again and again, whose score shows that the protocol is the published one. \
 `linear` is ridge regression in closed form, in two stages: each channel from means over ever longer bins of its own \
 past, then all channels from the last day of all. `network` adds a small network that learns what the linear model \
 leaves over, and `mean of seeds` is the mean of the networks' forecasts: one more model, not a seed. Beside the window \
 they see the clock and the radiation that the sun would give under a clear sky at the place and the time to come, \
-which is known in advance and which most of the published models do not use. What the file marks as absent (-9999) \
+which is known in advance; the published models see only the file, so this is not the same task to the letter. What the file marks as absent (-9999) \
 they see filled with the last value before.
 ";
 
