@@ -63,9 +63,10 @@ screenshot: setup-browser web build ## docs/screenshot-*.png, from a running dem
 train: need-DATA need-VERSION build ## a new model version: make train DATA=DIR VERSION=1.0.0
 	@$(BINARY) train --data "$(DATA)" --version "$(VERSION)" $(ARGS)
 
+NAME ?= weatherglass-judged
 # What serves is trained on everything; its twin, by the same recipe up to a cut, can be judged.
-evaluate: need-DATA build ## judge the model where it never was: make evaluate DATA=DIR; other recordings: ARGS="--name weatherglass --all"
-	@$(BINARY) evaluate --name weatherglass-judged --data "$(DATA)" $(ARGS)
+evaluate: need-DATA build ## judge the model where it never was: make evaluate DATA=DIR; others: NAME=weatherglass ARGS=--all
+	@$(BINARY) evaluate --name "$(NAME)" --data "$(DATA)" $(ARGS)
 
 need-%:
 	@[ -n "$($*)" ] || { echo "$* is not given: make $(MAKECMDGOALS) $*=..." >&2; exit 2; }

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Fits LightGBM on exported cases and predicts the judged ones: the baseline to beat.
 
-    weatherglass evaluate --data DIR --export-cases CASES
+    weatherglass evaluate --name weatherglass-judged --data DIR --export-cases CASES
     python3 models/lightgbm_baseline.py CASES
-    weatherglass evaluate --data DIR --learned CASES
+    weatherglass evaluate --name weatherglass-judged --data DIR --learned CASES
 
 For each quantity and lead a model of the median of the change from the newest value is fitted (the
 L1 objective), stopped where the last part of the training period gets no better. The other
@@ -165,7 +165,8 @@ def main() -> None:
     about = {
         "fingerprint": facts["fingerprint"],
         "made_by": f"LightGBM {lgb.__version__}, {options.leaves} leaves, rate {options.learning_rate}, "
-        f"{int((~late).sum())} cases fitted, {int(late.sum())} to stop and for residuals",
+        f"{int((~late).sum())} cases fitted, {int(late.sum())} to stop and for residuals, at most {options.rounds} trees, "
+        f"which {sum(n >= options.rounds for n in trees.values())} of {len(trees)} models reached",
         "trees": trees,
     }
     (options.cases / "predictions.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")

@@ -70,6 +70,10 @@ class Graph:
         return self.op("Relu", x)
 
 
+# Single numbers per lead: two components of the wind and the chance of rain.
+SINGLES = 3
+
+
 def member(graph, weights, prefix, batch, spread):
     """One network, as `Network::forward` in src/network.rs has it."""
     own = {name[len(prefix):]: value for name, value in weights.items() if name.startswith(prefix)}
@@ -96,13 +100,17 @@ def member(graph, weights, prefix, batch, spread):
     for name in ("mix", "turn"):
         hidden = graph.op("Add", hidden, graph.relu(graph.linear(hidden, own, name)))
 
+    direct = graph.reshape(graph.linear("window", own, "direct"), [rows, distributions + SINGLES])
+    bounds = [graph.constant(np.array([n], np.int64)) for n in (0, distributions, distributions + SINGLES, 1)]
+    recalled = graph.op("Add", recalled, graph.op("Slice", direct, bounds[0], bounds[1], bounds[3]))
     median = graph.op("Add", graph.linear(hidden, own, "median"), recalled)
     widths = graph.reshape(graph.linear(hidden, own, "widths"), [rows * distributions, learnt])
     widths = graph.op("Add", widths, graph.constant(np.array(1, np.float32)))
     offsets = graph.op("MatMul", graph.op("Mul", widths, widths), spread)
     offsets = graph.reshape(offsets, [rows, distributions, levels])
     quantiles = graph.op("Add", offsets, graph.reshape(median, [rows, distributions, 1]))
-    return quantiles, graph.linear(hidden, own, "singles")
+    direct = graph.op("Slice", direct, bounds[1], bounds[2], bounds[3])
+    return quantiles, graph.op("Add", graph.linear(hidden, own, "singles"), direct)
 
 
 def session(weights, batch):

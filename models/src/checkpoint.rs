@@ -103,6 +103,11 @@ impl Checkpoint {
     /// # Errors
     /// When it can't be read or is of a training with other options.
     pub(crate) fn load(&self) -> anyhow::Result<Option<Saved>> {
+        let old = self.folder.with_extension("old");
+        if self.resume && !self.folder.exists() && old.exists() {
+            // Cut off between the two steps of replacing it.
+            fs::rename(&old, &self.folder).with_context(|| format!("{}", old.display()))?;
+        }
         if !self.resume || !self.folder.exists() {
             return Ok(None);
         }

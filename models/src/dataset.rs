@@ -207,7 +207,14 @@ fn assemble(
     series.sort_by(|a, b| a.station.id.cmp(&b.station.id));
     for station in &mut series {
         station.samples.sort_by_key(|s| s.time);
-        station.samples.dedup_by_key(|s| s.time);
+        // Of two reports of one time the later file's counts, as a correction does in the live service.
+        station.samples.dedup_by(|later, kept| {
+            let same = later.time == kept.time;
+            if same {
+                std::mem::swap(later, kept);
+            }
+            same
+        });
         station.samples.shrink_to_fit();
         station.irregular = irregular(&station.samples);
     }

@@ -69,6 +69,8 @@ pub(crate) const ALL_LEADS: usize = LEAD * LEADS;
 const OLDEST_ANCHOR: usize = 24;
 /// A gust older than this says less than the mean wind of now, hours.
 const OLDEST_GUST: usize = 3;
+/// The cadences that networks to learn from have, s: what is quicker or slower is taken for these.
+const CADENCES: (i64, i64) = (600, 2 * HOUR);
 /// The usual ratio of an hour's highest gust to the mean wind over open land.
 const GUST_FACTOR: f32 = 1.5;
 
@@ -167,8 +169,9 @@ impl Past {
         let (masks, statics) = rest.split_at_mut(SLOTS * MASKED.len());
         self.fill_values(values);
         for (channel, row) in MASKED.into_iter().zip(masks.chunks_exact_mut(SLOTS)) {
+            let known = self.is_anchored(channel);
             for (mask, hours) in row.iter_mut().zip(slots(self.grid.row(channel))) {
-                *mask = share(hours, |v| !v.is_nan());
+                *mask = if known { share(hours, |v| !v.is_nan()) } else { 0.0 };
             }
         }
         let sky = Sky::new(station, self.reference);
@@ -176,6 +179,12 @@ impl Past {
         for (index, row) in leads.chunks_exact_mut(LEAD).enumerate() {
             self.fill_lead(index + 1, &sky, row);
         }
+    }
+
+    /// Whether a channel's values have something to be relative to. A sensor that fell silent a day ago
+    /// has not: as it stands, its pressure would be two hundred units high.
+    fn is_anchored(&self, channel: Channel) -> bool {
+        QUANTITIES.iter().position(|q| *q == channel).is_none_or(|at| self.anchors.values[at].is_some())
     }
 
     fn fill_values(&self, values: &mut [f32]) {
@@ -193,8 +202,9 @@ impl Past {
             (Channel::CloudCover, 0.0, 100.0),
         ];
         for ((channel, anchor, scale), row) in rows.into_iter().zip(values.chunks_exact_mut(SLOTS)) {
+            let known = self.is_anchored(channel);
             for (out, hours) in row.iter_mut().zip(slots(self.grid.row(channel))) {
-                *out = match mean(hours) {
+                *out = match mean(hours).filter(|_| known) {
                     None => 0.0,
                     Some(v) if channel == Channel::Precipitation => v.ln_1p(),
                     Some(v) => (v - anchor) / scale,
@@ -219,7 +229,7 @@ impl Past {
         let (latitude, elevation) =
             (station.position().map(|(lat, _)| lat.to_radians().sin() as f32), station.elevation);
         let [age_t, _, age_p, age_speed, _] = self.ages.map(|age| age as f32 / OLDEST_ANCHOR as f32);
-        let cadence = (self.cadence.clamp(60, 6 * HOUR) as f32 / HOUR as f32).ln();
+        let cadence = (self.cadence.clamp(CADENCES.0, CADENCES.1) as f32 / HOUR as f32).ln();
         let filled: [f32; STATIC] = [
             t.map_or(0.0, |t| (t - 15.0) / 10.0),
             td.map_or(0.0, |td| (td - 8.0) / 10.0),
@@ -387,6 +397,17 @@ mod tests {
         {
             assert_eq!(past.same_hour(Channel::Temperature, lead, day), Some(expected), "{lead} {day}");
         }
+    }
+
+    #[test]
+    fn a_sensor_that_fell_silent_a_day_ago_says_nothing() {
+        let window = window(60);
+        let mut samples = window.samples().to_vec();
+        for sample in &mut samples[30..] {
+            sample.values.set(Variable::PressureStation, f32::NAN);
+        }
+        let (encoder, leads) = rows(&samples, &station());
+        assert!(encoder.iter().chain(&leads).all(|v| v.is_finite() && v.abs() < 9.0));
     }
 
     #[test]

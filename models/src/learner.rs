@@ -118,7 +118,7 @@ impl<'a> Learner<'a> {
             if step == MEASURED
                 && let Budget::Time(time) = self.options.budget
             {
-                self.progress.steps = fitting(time, begun.elapsed());
+                self.progress.steps = fitting(time, Duration::from_secs_f64(self.progress.seconds));
                 bar.set_length(self.progress.steps);
             }
             self.progress.finished = step >= self.progress.steps;
@@ -137,7 +137,7 @@ impl<'a> Learner<'a> {
             bar.set_message(format!("loss {:.4}, validation {:.4}", self.progress.loss, self.progress.validated));
         }
         bar.finish_and_clear();
-        // What is on disk is all of the last step, should anything go wrong while the version is written.
+        // What is on disk is all of the last step, should the training be stopped or the version not be written.
         self.keep(checkpoint)?;
         Ok(self.finish())
     }

@@ -55,6 +55,18 @@ impl Architecture {
     }
 }
 
+impl Architecture {
+    /// Whether a weights file of so many bytes can be of these sizes: each member has its encoder and its
+    /// leads, and more.
+    pub(crate) fn fits(&self, bytes: usize) -> bool {
+        let Self { encoder_inputs, hidden, latent, members, .. } = *self;
+        let encoder = hidden.checked_mul(encoder_inputs.saturating_add(hidden));
+        let numbers = encoder.and_then(|n| n.checked_add(latent.checked_mul(LEADS.saturating_add(latent))?));
+        let total = numbers.and_then(|n| n.checked_mul(members)).and_then(|n| n.checked_mul(4));
+        hidden > 0 && latent > 0 && members > 0 && total.is_some_and(|total| total <= bytes)
+    }
+}
+
 /// The forecaster's networks. Their numbers are changes from the anchors, in units of their scales.
 #[derive(Module, Debug)]
 pub(crate) struct Ensemble {

@@ -102,12 +102,12 @@ pub enum Trained {
 
 /// Trains, writes the version folder, evaluates it and records the scores in its manifest.
 ///
-/// When `stop` becomes true the training ends early and the version is written all the same. A
-/// training that is cut off leaves a checkpoint beside its version, which [`TrainOptions::resume`]
-/// goes on from: to the same weights that it would have come to.
+/// When `stop` becomes true, or the process dies, a checkpoint is left beside the version, which
+/// [`TrainOptions::resume`] goes on from: to the same weights that it would have come to. Half-trained
+/// versions are never written: a worker might serve them.
 ///
 /// # Errors
-/// When the data can't be read, holds nothing to train on, the folder can't be written, or a
+/// When it was stopped, the data can't be read, holds nothing to train on, the folder can't be written, or a
 /// checkpoint is there that is not resumed, or is of another training.
 pub fn train(options: &TrainOptions, stop: &AtomicBool) -> anyhow::Result<Trained> {
     let folder = options.out.join(&options.name).join(&options.version);
@@ -127,9 +127,12 @@ pub fn train(options: &TrainOptions, stop: &AtomicBool) -> anyhow::Result<Traine
     for (at, checkpoint) in checkpoints.iter().enumerate() {
         eprintln!("member {} of {}", options.only.unwrap_or(at) + 1, options.members);
         learnt.push(fit(options, &networks, checkpoint, stop)?);
-        if stop.load(Ordering::Relaxed) {
-            break;
-        }
+        anyhow::ensure!(
+            !stop.load(Ordering::Relaxed),
+            "stopped at step {}: the checkpoint is in {}, and --resume goes on from it",
+            learnt.last().map_or(0, |l| l.steps),
+            checkpoint.folder().display()
+        );
     }
     if options.only.is_some() {
         return Ok(Trained::Member(checkpoints.into_iter().map(|c| c.folder().to_owned()).collect()));

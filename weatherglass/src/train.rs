@@ -67,12 +67,12 @@ pub(crate) struct TrainArgs {
     /// heart, 0 to 0.9. (At 0.25 it learnt less of everything.)
     #[arg(long, default_value_t = 0.0)]
     dropped: f64,
-    /// The last share of each network's training period that is kept from training, 0 to 1: the
+    /// The last share of each network's training period that is kept from training, below 0.9: the
     /// weights that do best there are written. With 0 the last ones are.
     #[arg(long, default_value_t = 0.05)]
     validated: f64,
     /// Validations (every 500 steps) without a better one after which training ends.
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = 4)]
     patience: u32,
     /// Where training computes: cpu, or cuda in a build with that feature.
     #[arg(long, default_value = "cpu")]
@@ -82,10 +82,16 @@ pub(crate) struct TrainArgs {
     resume: bool,
 }
 
-/// Trains until the budget is used up or Ctrl-C; either way the version is written and evaluated.
+/// Trains until the budget is used up and writes the version, or until Ctrl-C and leaves a checkpoint.
 pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
-    anyhow::ensure!(args.minutes.is_none_or(|minutes| minutes > 0.0), "--minutes must be positive");
-    anyhow::ensure!(args.steps > 0 && args.batch > 0, "--steps and --batch must be positive");
+    let week = 7.0 * 24.0 * 60.0;
+    anyhow::ensure!(args.minutes.is_none_or(|m| m > 0.0 && m <= week), "--minutes is more than 0, at most {week}");
+    for (name, size) in [("batch", args.batch), ("hidden", args.hidden), ("latent", args.latent)] {
+        anyhow::ensure!((1..=65_536).contains(&size), "--{name} is {size}: 1 to 65536 is allowed");
+    }
+    anyhow::ensure!(args.steps > 0 && args.patience > 0, "--steps and --patience must be positive");
+    let rate = args.learning_rate;
+    anyhow::ensure!(rate > 0.0 && rate <= 1.0, "--learning-rate is {rate}: more than 0, at most 1, is allowed");
     anyhow::ensure!(args.members > 0, "--members must be positive");
     let known = args.member.is_none_or(|member| (1..=args.members).contains(&member));
     anyhow::ensure!(known, "--member is 1 to --members, which is {}", args.members);

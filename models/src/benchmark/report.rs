@@ -39,7 +39,9 @@ pub struct BenchmarkReport {
 /// at 96, 192, 336 and 720 steps.
 type Published = (&'static str, usize, [f64; 4], Option<[f64; 4]>);
 
-const PUBLISHED: [Published; 11] = [
+const PUBLISHED: [Published; 13] = [
+    ("TimeMixer++", 96, [0.155, 0.201, 0.237, 0.312], Some([0.205, 0.245, 0.265, 0.334])),
+    ("TimeMixer", 96, [0.163, 0.208, 0.251, 0.339], Some([0.209, 0.250, 0.287, 0.341])),
     ("OLinear", 96, [0.153, 0.200, 0.258, 0.337], Some([0.190, 0.235, 0.280, 0.333])),
     ("TQNet", 96, [0.157, 0.206, 0.262, 0.344], Some([0.200, 0.245, 0.287, 0.342])),
     ("TimeXer", 96, [0.157, 0.204, 0.261, 0.340], Some([0.205, 0.248, 0.290, 0.341])),
@@ -52,9 +54,11 @@ const PUBLISHED: [Published; 11] = [
     ("CycleNet-MLP", 720, [0.150, 0.193, 0.243, 0.313], Some([0.203, 0.245, 0.284, 0.333])),
     ("PatchTST, test windows complete", 512, [0.151, 0.195, 0.249, 0.321], None),
 ];
-/// The records asked for: at the lookback of 96, and at any.
-const RECORDS: [(&str, [f64; 4]); 2] =
-    [("lookback 96", [0.153, 0.200, 0.258, 0.335]), ("any lookback", [0.145, 0.188, 0.238, 0.308])];
+/// The least of the published errors, each of whichever model it is: MSE, then MAE.
+const RECORDS: [(&str, [f64; 4], [f64; 4]); 2] = [
+    ("lookback 96", [0.153, 0.200, 0.237, 0.312], [0.190, 0.235, 0.265, 0.333]),
+    ("any lookback", [0.144, 0.188, 0.237, 0.308], [0.190, 0.235, 0.265, 0.333]),
+];
 
 impl BenchmarkReport {
     /// The report, with the command that makes it.
@@ -71,7 +75,7 @@ impl BenchmarkReport {
         );
         text += "\n## Beside the published records\n\n\
                  Test MSE / MAE; networks are the mean over the seeds, with the largest distance of a seed from it. \
-                 Records are MSE.\n\n";
+                 A record is the least published error of each kind, not of one model.\n\n";
         self.summary(options, &mut text);
         text += "\n## Every model and seed\n\n\
                  | lookback | horizon | model | seed | test windows | validation MSE / MAE | test MSE / MAE | seconds |\n\
@@ -119,10 +123,10 @@ impl BenchmarkReport {
                 let _ = writeln!(text, "| {lookback} | {model} |{cells}");
             }
         }
-        for (name, record) in RECORDS {
+        for (name, mse, mae) in RECORDS {
             let cells = columns(&|horizon| {
                 let at = super::HORIZONS.iter().position(|published| *published == horizon);
-                at.map_or_else(|| "-".to_owned(), |at| format!("{:.3}", record[at]))
+                at.map_or_else(|| "-".to_owned(), |at| format!("{:.3} / {:.3}", mse[at], mae[at]))
             });
             let _ = writeln!(text, "| {name} | record |{cells}");
         }
@@ -153,15 +157,22 @@ const PROTOCOL: &str = "\
 One year of Jena (2020), 21 channels, every ten minutes, 52,696 rows. The first 70 % train, the last 20 % test, the \
 rest between them validates; channels are standardised by the training part, with the file's -9999 counted in as \
 everyone does; every test window counts, the last ones too; errors are means over all windows, steps and channels. \
-Penalties, the step at which a network's training ends and the longer lookback were chosen on the validation part; the test part was \
-scored once by each model listed.
+Penalties, the step at which a network's training ends and the longer lookback were chosen on the validation part; nothing was \
+chosen by the test part.
+
+**Not the published task to the letter**: beside the file our models know the place, and so the radiation that the sun \
+would give under a clear sky at the times to come. In a simplified ridge regression at 96/96 (made for a check, not \
+with this command) the sun and the clock were worth 8 % of the MSE, most of the lead over the record; starting rain \
+from its mean of the training another 2 %; filling what the file marks as absent (-9999, all of it in the training \
+part) under 0.5 %. In MAE the published OLinear is better at 96 and 192 steps and level at 336. In validation MSE \
+`linear` is the better of our two; the network is trained and stopped by a robust loss.
 
 `persistence` is the newest row again and again, whose score shows that the protocol is the published one. \
 `linear` is ridge regression in closed form, in two stages: each channel from means over ever longer bins of its own \
 past, then all channels from the last day of all. `network` adds a small network that learns what the linear model \
 leaves over, and `mean of seeds` is the mean of the networks' forecasts: one more model, not a seed. Beside the window \
 they see the clock and the radiation that the sun would give under a clear sky at the place and the time to come, \
-which is known in advance; the published models see only the file, so this is not the same task to the letter. What the file marks as absent (-9999) \
+which is known in advance; of these the published models have at most the clock. What the file marks as absent (-9999) \
 they see filled with the last value before.
 ";
 
@@ -193,7 +204,7 @@ mod tests {
         let (lookbacks, horizons, seeds) = (vec![96], vec![192, 720], vec![1, 2, 3]);
         let text = report.markdown(&BenchmarkOptions { data: "secret".into(), lookbacks, horizons, seeds, steps: 5 });
         assert!(text.contains("| 96 | network | 0.2200 / 0.2500 (± 0.0300) | - |"), "{text}");
-        assert!(text.contains("| lookback 96 | record | 0.200 | 0.335 |"), "{text}");
+        assert!(text.contains("| lookback 96 | record | 0.200 / 0.235 | 0.312 / 0.333 |"), "{text}");
         assert!(text.contains("| 96 | 192 | network | 3 | 10 | 0.0000 / 0.0000 | 0.2500 / 0.2500 | 1 |"), "{text}");
         assert!(
             text.contains("--horizons 192,720 --seeds 1,2,3 --steps 5 --data DIR") && !text.contains("secret"),

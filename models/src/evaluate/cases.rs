@@ -4,7 +4,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use sha2::{Digest, Sha256};
 use weather::time::HOUR;
-use weather::{LEADS, Observation, Sample, Time, VariableSet, Window};
+use weather::{LEADS, Observation, Sample, Time, VariableSet, Window, quality};
 
 use crate::dataset::{Network, Series};
 use crate::features::Past;
@@ -40,12 +40,14 @@ impl Case<'_> {
         Grid::lay(self.series.future(self.reference), self.reference, 1, past.level, self.series.irregular)
     }
 
-    /// The window that a worker would hold.
+    /// The window that a worker would hold: with the flags that it would have given, which knows no more
+    /// than each report; what looking back has found since is for what is judged.
     pub(crate) fn window(&self) -> Window {
         let mut window = Window::default();
-        for Sample { time, values, flags, .. } in self.series.past(self.reference) {
+        for Sample { time, values, .. } in self.series.past(self.reference) {
             let station = self.series.station.id.clone();
-            window.apply(&Observation { station, time: *time, values: *values, source: None }, *flags);
+            let flags = quality::check(values);
+            window.apply(&Observation { station, time: *time, values: *values, source: None }, flags);
         }
         window
     }

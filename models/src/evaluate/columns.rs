@@ -1,4 +1,5 @@
-//! What learned baselines see of a case: what the network sees, in a few hundred columns.
+//! What learned baselines see of a case: three of the four days that the network sees, in a few
+//! hundred columns.
 //!
 //! Like the network's, values are changes from the newest value and the day of year is left out.
 //! Where trees would have to rebuild a sum from its parts (the usual change between two hours of
