@@ -205,7 +205,7 @@ fn both_backends_agree() {
 /// A copy of the newest version, to be damaged.
 fn copy() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
-    let newest = models::versions(&weights()).pop().unwrap().folder;
+    let newest = models::versions(&weights()).into_iter().rfind(|v| v.id.name == models::DEFAULT_MODEL).unwrap().folder;
     let to = folder.path().join("weatherglass/1");
     fs::create_dir_all(&to).unwrap();
     for file in fs::read_dir(newest).unwrap() {

@@ -10,6 +10,11 @@ use weather::ModelId;
 
 const FILES: [&str; 3] = ["weights.bpk", "golden.bin", "manifest.toml"];
 
+/// The version that serves; its judged twin stands beside it.
+fn newest(known: Vec<models::VersionInfo>) -> models::VersionInfo {
+    known.into_iter().rfind(|v| v.id.name == models::DEFAULT_MODEL).unwrap()
+}
+
 /// A weights folder of its own.
 struct Folder(tempfile::TempDir);
 
@@ -36,7 +41,7 @@ impl Folder {
     }
 
     fn add_file(&self, version: &str, file: &str) {
-        let from = models::versions(&Path::new(env!("CARGO_MANIFEST_DIR")).join("weights")).pop().unwrap();
+        let from = newest(models::versions(&Path::new(env!("CARGO_MANIFEST_DIR")).join("weights")));
         fs::create_dir_all(self.version(version)).unwrap();
         let mut bytes = fs::read(from.folder.join(file)).unwrap();
         if file == "manifest.toml" {
@@ -165,12 +170,14 @@ fn absurd_sizes_are_refused_and_not_allocated() {
     let folder = Folder::new();
     let manifest = folder.add("0.2.0").join("manifest.toml");
     let good = fs::read_to_string(&manifest).unwrap();
-    let hidden = good.lines().find(|l| l.starts_with("hidden = ")).unwrap();
     let mut shelf = folder.shelf();
-    for size in ["0", "100000000"] {
-        fs::write(&manifest, good.replacen(hidden, &format!("hidden = {size}"), 1)).unwrap();
-        let look = shelf.look(&running("0.1.0"), Haste::Now);
-        assert_eq!((found(&look), labels(&look)), (None, vec!["weights"]), "hidden = {size}");
+    for name in ["hidden", "latent", "members"] {
+        let line = good.lines().find(|l| l.starts_with(&format!("{name} = "))).unwrap();
+        for size in ["0", "100000000", "9000000000000000000"] {
+            fs::write(&manifest, good.replacen(line, &format!("{name} = {size}"), 1)).unwrap();
+            let look = shelf.look(&running("0.1.0"), Haste::Now);
+            assert_eq!((found(&look), labels(&look)), (None, vec!["weights"]), "{name} = {size}");
+        }
     }
 }
 

@@ -23,6 +23,11 @@ const REFUSED: &str = "weatherglass_worker_refused_models_total";
 const MODEL: &str = "weatherglass_worker_model_info";
 const STATIONS: usize = 6;
 
+/// The version that serves; its judged twin stands beside it.
+fn newest(known: Vec<models::VersionInfo>) -> models::VersionInfo {
+    known.into_iter().rfind(|v| v.id.name == models::DEFAULT_MODEL).unwrap()
+}
+
 /// A weights folder of its own, in which versions are copies of the committed one.
 struct Weights(tempfile::TempDir);
 
@@ -37,7 +42,7 @@ impl Weights {
 
     /// Damaged out of sight and then moved into place, as a copy that is whole looks.
     fn add_with(&self, version: &str, damage: impl FnOnce(&Path)) -> PathBuf {
-        let from = models::versions(&repository().join("models/weights")).pop().unwrap();
+        let from = newest(models::versions(&repository().join("models/weights")));
         let made = self.0.path().join(version);
         fs::create_dir_all(&made).unwrap();
         for file in fs::read_dir(&from.folder).unwrap() {
