@@ -54,7 +54,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, default_value_t = 96)]
     latent: usize,
     /// Networks that are trained one after another and averaged.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 2)]
     members: usize,
     /// Train only this member, the first being 1, and leave it as a checkpoint: several processes can
     /// share the work, before the same command with --resume puts the members together.
