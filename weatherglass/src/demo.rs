@@ -252,14 +252,14 @@ async fn prepare(
     let poster = Poster::new(&addresses.ingest, None, shutdown.clone())?;
     let bar = replay::bar(network.stations().len() as u64, "  registering simulated stations");
     simulate::post::register(&poster, network, &bar).await?;
-    let bar = replay::bar(simulate::post::history_length(network, HISTORY), "  loading 72 hours of history");
+    let bar = replay::bar(simulate::post::history_length(network, HISTORY), "  loading 95 hours of history");
     let account = simulate::post::history(&poster, network, HISTORY, &bar, shutdown).await?;
     step(&format!("history: {} observations accepted, {} known before", account.accepted, account.duplicates));
     warm_up(client, addresses, network, shutdown).await
 }
 
-/// Hours of history.
-const HISTORY: i64 = 72;
+/// Hours of history: what the window holds and the door takes.
+const HISTORY: i64 = 95;
 
 /// Waits until every station has a forecast that is live.
 async fn warm_up(

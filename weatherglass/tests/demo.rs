@@ -87,7 +87,7 @@ async fn it_fills_itself_and_keeps_what_it_had() {
     let kept = kept["observations"].as_array().unwrap();
     assert_eq!((kept.len(), &kept[0]["temperature"]), (1, &json!(12.3)));
     let before = second.get("/api/v1/stations/SIM-02/observations").await["observations"].as_array().unwrap().len();
-    assert!(before >= 432, "72 hours at ten minutes, once: {before}");
+    assert!(before >= 570, "95 hours at ten minutes, once: {before}");
     eventually("simulated stations go on reporting", || async {
         second.get("/api/v1/stations/SIM-02/observations").await["observations"].as_array().unwrap().len() > before
     })

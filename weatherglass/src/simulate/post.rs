@@ -32,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(i64).range(1..=86_400))]
     interval: i64,
     /// Hours of history that are posted first.
-    #[arg(long, default_value_t = 72, value_parser = clap::value_parser!(i64).range(0..=95))]
+    #[arg(long, default_value_t = 95, value_parser = clap::value_parser!(i64).range(0..=95))]
     history: i64,
     /// The same seed makes the same weather.
     #[arg(long, default_value_t = 1)]
