@@ -6,7 +6,9 @@ use weather::{LEADS, Station, Time, VariableSet};
 
 use crate::dataset::{Network, Series};
 use crate::decode::WET;
-use crate::features::{ALL_LEADS, ANCHORED, ENCODER, PAST, Past, SCALES, SENSORS, SLOTS, STATICS, WIND_SCALE};
+use crate::features::{
+    ALL_LEADS, ANCHORED, ENCODER, PAST, Past, QUANTITIES, SCALES, SENSORS, SLOTS, STATICS, WIND_SCALE,
+};
 use crate::grid::{Channel, Grid};
 
 /// Where the target columns of a lead begin: anchored quantities and their weights, wind
@@ -259,8 +261,6 @@ fn hide_hours(grid: &mut Grid<PAST>, rng: &mut StdRng) {
 
 #[allow(clippy::cast_precision_loss)] // 1 to 48
 fn fill_targets(past: &Past, future: &Grid<LEADS>, targets: &mut [f32]) {
-    const QUANTITIES: [Channel; ANCHORED] =
-        [Channel::Temperature, Channel::DewPoint, Channel::Pressure, Channel::WindSpeed, Channel::WindGust];
     let anchors = past.anchors();
     for (hour, row) in targets.chunks_exact_mut(TARGETS).enumerate() {
         // Errors grow with the lead; without this the far leads would have the loss to themselves.
@@ -303,7 +303,7 @@ fn level(targets: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::{Split, Want};
+    use crate::dataset::Split;
 
     #[test]
     fn every_station_is_drawn_as_often_as_its_share_says() {
@@ -316,7 +316,7 @@ mod tests {
         }
         std::fs::write(folder.path().join("n.csv"), rows).unwrap();
         std::fs::write(folder.path().join("n_stations.csv"), "station\nA\nB\nC\nD\n").unwrap();
-        let networks = crate::dataset::read(folder.path(), Split::TrainAll, Want::All, |_| ()).unwrap();
+        let networks = crate::dataset::read(folder.path(), Split::TrainAll, |_| ()).unwrap();
         let source = Source::learnt(&networks, 0.0, 1);
         let mut rng = StdRng::seed_from_u64(1);
         let mut drawn = [0; 4];

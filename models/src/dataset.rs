@@ -105,19 +105,12 @@ pub(crate) fn held_out(id: &StationId) -> bool {
     Sha256::digest(id.as_str().as_bytes())[0].is_multiple_of(HELD_OUT)
 }
 
-/// Which stations to keep in memory.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Want {
-    All,
-    Judged,
-}
-
 /// Reads every `NAME.parquet` or `NAME.csv` that has a `NAME_stations.csv` beside it, below a
 /// folder or its `tables/`. Files that share stations become one network with one cut.
 ///
 /// # Errors
 /// When there is no such file, or one can't be read.
-pub(crate) fn read(data: &Path, split: Split, want: Want, mut told: impl FnMut(&str)) -> anyhow::Result<Vec<Network>> {
+pub(crate) fn read(data: &Path, split: Split, mut told: impl FnMut(&str)) -> anyhow::Result<Vec<Network>> {
     let mut networks: Vec<(String, HashMap<StationId, Series>, Vec<FileReport>)> = Vec::new();
     for (name, observations, stations) in tables(data)? {
         told(&name);
@@ -140,11 +133,7 @@ pub(crate) fn read(data: &Path, split: Split, want: Want, mut told: impl FnMut(&
         }
     }
     let assembled = networks.into_iter().filter_map(|(name, series, reports)| assemble(name, series, reports, split));
-    let mut networks: Vec<Network> = assembled.collect();
-    if want == Want::Judged {
-        networks.iter_mut().for_each(|network| network.series.retain(|s| s.held_out));
-    }
-    Ok(networks)
+    Ok(assembled.collect())
 }
 
 fn tables(data: &Path) -> anyhow::Result<Vec<(String, PathBuf, PathBuf)>> {
@@ -298,7 +287,7 @@ mod tests {
         write(folder.path(), "early", 1);
         write(folder.path(), "late", 11);
         let cut = Time::parse("2024-01-16T00:00:00Z").unwrap();
-        let networks = read(folder.path(), Split::At(cut), Want::All, |_| ()).unwrap();
+        let networks = read(folder.path(), Split::At(cut), |_| ()).unwrap();
         let [network] = networks.as_slice() else { panic!("{} networks", networks.len()) };
         assert_eq!(network.name, "early+late");
         let series = &network.series[0];
@@ -321,7 +310,7 @@ mod tests {
     fn nothing_that_judges_was_trained_on() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), "first", 1);
-        let read = |split| read(folder.path(), split, Want::All, |_| ()).unwrap().remove(0);
+        let read = |split| read(folder.path(), split, |_| ()).unwrap().remove(0);
         let at = |text: &str| Split::At(Time::parse(text).unwrap());
         let before = read(at("2023-06-01T00:00:00Z"));
         assert!(before.cut == before.from && before.judging().count() == 1, "a network that began later judges whole");

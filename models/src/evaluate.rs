@@ -45,7 +45,7 @@ use self::simple::Mixture;
 use self::subject::{CHANCE, SUBJECTS};
 use self::tally::{Place, Tally};
 use crate::backend::BackendKind;
-use crate::dataset::{self, Network, Split, Want};
+use crate::dataset::{self, Network, Split};
 use crate::features::PAST;
 use crate::forecaster::{Forecaster, Input};
 use crate::version::{self, ScoreLine};
@@ -137,7 +137,11 @@ impl EvaluateOptions {
     fn split(&self) -> anyhow::Result<Split> {
         match (self.everything, self.cut) {
             (true, _) => Ok(Split::JudgeAll),
-            (false, Some(cut)) => Ok(Split::At(cut)),
+            (false, Some(cut)) => {
+                let trained = trained_until(&self.version)?;
+                anyhow::ensure!(cut >= trained, "--cut {cut} is before {trained}, which the version was trained until");
+                Ok(Split::At(cut))
+            }
             (false, None) => Ok(Split::At(trained_until(&self.version)?)),
         }
     }
@@ -151,9 +155,9 @@ struct Data {
 
 impl Data {
     fn read(options: &EvaluateOptions) -> anyhow::Result<Self> {
-        let judged = dataset::read(&options.data, options.split()?, Want::All, |_| ())?;
+        let judged = dataset::read(&options.data, options.split()?, |_| ())?;
         let other = options.training_data.as_ref().filter(|_| options.everything);
-        let training = other.map(|data| dataset::read(data, Split::TrainAll, Want::All, |_| ())).transpose()?;
+        let training = other.map(|data| dataset::read(data, Split::TrainAll, |_| ())).transpose()?;
         for network in judged.iter().chain(training.iter().flatten()) {
             network.reports.iter().for_each(|report| eprintln!("{}", report.summary()));
         }

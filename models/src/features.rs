@@ -34,7 +34,8 @@ pub(crate) const SCALES: [f32; ANCHORED] = [5.0, 5.0, 5.0, 3.0, 4.0];
 /// The same for the components of the wind, m/s.
 pub(crate) const WIND_SCALE: f32 = 5.0;
 
-const QUANTITIES: [Channel; ANCHORED] =
+/// Those quantities' channels.
+pub(crate) const QUANTITIES: [Channel; ANCHORED] =
     [Channel::Temperature, Channel::DewPoint, Channel::Pressure, Channel::WindSpeed, Channel::WindGust];
 /// Channels with a mask of their own; the components of the wind share one.
 const MASKED: [Channel; 9] = [

@@ -15,7 +15,7 @@ use weather::{LEADS, QUANTILES, Quantity, Time};
 use crate::backend::{BackendKind, TrainDevice};
 use crate::batch::{Batch, Source};
 use crate::checkpoint::{self, Checkpoint};
-use crate::dataset::{self, Network as Stations, Split, Want};
+use crate::dataset::{self, Network as Stations, Split};
 use crate::evaluate;
 use crate::features::{self, PAST, SCALES, WIND_SCALE};
 use crate::forecaster::Forecaster;
@@ -118,7 +118,7 @@ pub fn train(options: &TrainOptions, stop: &AtomicBool) -> anyhow::Result<Traine
     let split = options.cut.map_or(Split::TrainAll, Split::At);
     let bar = ProgressBar::new_spinner();
     bar.enable_steady_tick(Duration::from_millis(200));
-    let networks = dataset::read(&options.data, split, Want::All, |name| bar.set_message(format!("reading {name}")))?;
+    let networks = dataset::read(&options.data, split, |name| bar.set_message(format!("reading {name}")))?;
     bar.finish_and_clear();
     for network in &networks {
         network.reports.iter().for_each(|report| eprintln!("{}", report.summary()));
@@ -134,8 +134,8 @@ pub fn train(options: &TrainOptions, stop: &AtomicBool) -> anyhow::Result<Traine
             checkpoint.folder().display()
         );
     }
-    if options.only.is_some() {
-        return Ok(Trained::Member(checkpoints.into_iter().map(|c| c.folder().to_owned()).collect()));
+    if let (Some(_), [checkpoint]) = (options.only, checkpoints.as_slice()) {
+        return Ok(Trained::Member(checkpoint.folder().to_owned()));
     }
     write(options, &networks, &folder, learnt)?;
     checkpoint::remove(&folder);

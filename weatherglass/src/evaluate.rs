@@ -34,8 +34,8 @@ pub(crate) struct EvaluateArgs {
     /// Reference times per station.
     #[arg(long, default_value_t = models::PER_STATION)]
     cases: usize,
-    /// Judge after this moment (RFC 3339), where the version's manifest does not say when its
-    /// training ended.
+    /// Judge only after this moment (RFC 3339), not before the one that the version's training ended
+    /// at, which is what counts without it.
     #[arg(long, value_name = "TIME", conflicts_with = "all")]
     cut: Option<String>,
     /// With --all: the data that baselines are fitted on.
@@ -104,7 +104,7 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The command for the report, with placeholders for what differs from machine to machine.
+/// The command for the report, with DIR and CASES for what differs from machine to machine.
 fn command(id: &weather::ModelId, options: &EvaluateOptions) -> String {
     let mut command = format!("weatherglass evaluate --name {} --version {} --data DIR", id.name, id.version);
     if options.everything {

@@ -161,10 +161,9 @@ Penalties, the step at which a network's training ends and the longer lookback w
 chosen by the test part.
 
 **Not the published task to the letter**: beside the file our models know the place, and so the radiation that the sun \
-would give under a clear sky at the times to come. In a simplified ridge regression at 96/96 (made for a check, not \
-with this command) the sun and the clock were worth 8 % of the MSE, most of the lead over the record; starting rain \
-from its mean of the training another 2 %; filling what the file marks as absent (-9999, all of it in the training \
-part) under 0.5 %. In MAE the published OLinear is better at 96 and 192 steps and level at 336. In validation MSE \
+would give under a clear sky at the times to come. \
+What that is worth has no row here yet; a good part of the lead over the records may be the sun's. \
+In MAE the published OLinear is better at 96 and 192 steps and level at 336. In validation MSE \
 `linear` is the better of our two; the network is trained and stopped by a robust loss.
 
 `persistence` is the newest row again and again, whose score shows that the protocol is the published one. \

@@ -4,7 +4,7 @@ use std::time::Instant;
 use weather::{Flags, StationId, Time, Values};
 
 use super::*;
-use crate::dataset::{self, Split, Want};
+use crate::dataset::{self, Split};
 
 fn place(latitude: f64, elevation: f32) -> Station {
     let mut station = Station::unregistered(StationId::new("A").unwrap());
@@ -247,7 +247,7 @@ fn little_is_marked_on_real_networks() {
         return;
     }
     let begun = Instant::now();
-    for network in dataset::read(&data, Split::JudgeAll, Want::All, |_| ()).unwrap() {
+    for network in dataset::read(&data, Split::JudgeAll, |_| ()).unwrap() {
         for report in &network.reports {
             println!("{}", report.summary());
             for variable in Variable::ALL {

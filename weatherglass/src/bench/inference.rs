@@ -51,10 +51,7 @@ fn parse_batch(text: &str) -> Result<usize, String> {
 
 /// Runs it and prints the table.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let version = models::versions(&args.models)
-        .into_iter()
-        .rfind(|v| v.id.name == DEFAULT_MODEL && args.version.as_ref().is_none_or(|version| v.id.version == *version))
-        .with_context(|| format!("{}: no such model version here", args.models.display()))?;
+    let version = crate::models::find(&args.models, DEFAULT_MODEL, args.version.as_deref())?;
     let network = NetworkBench::load(&version.folder, args.backend)?;
     let forecaster = Forecaster::load(&version.folder, args.backend)?;
     let onnx = Onnx::start(&args.python, &network)?;
