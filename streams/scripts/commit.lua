@@ -6,7 +6,7 @@
 --       change, then five counted lists:
 --       acknowledged stream IDs; window fields (key index, hour, bytes: empty deletes it);
 --       newest observations (station, bytes); forecasts (station, bytes);
---       dead letters (id, reason, bytes)
+--       entries given up (id, reason, deliveries, bytes)
 -- Returns the number acknowledged, -1 if another worker owns the partition, or 0 if the batch had
 -- been committed before; in both cases nothing is written.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
@@ -17,7 +17,7 @@ local function list(width, each)
   local count = tonumber(ARGV[at])
   at = at + 1
   for _ = 1, count do
-    each(ARGV[at], ARGV[at + 1], ARGV[at + 2])
+    each(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
     at = at + width
   end
 end
@@ -45,7 +45,9 @@ list(2, function(station, bytes)
   redis.call('XADD', KEYS[3], '*', 'v', bytes)
   redis.call('HSET', KEYS[5], station, bytes)
 end)
-list(3, function(id, reason, bytes)
-  redis.call('XADD', KEYS[6], '*', 'id', id, 'reason', reason, 'v', bytes)
+-- The worker is in the token, before the fence.
+local worker = string.match(ARGV[1], '^(.*)#')
+list(4, function(id, reason, deliveries, bytes)
+  redis.call('XADD', KEYS[6], '*', 'id', id, 'reason', reason, 'deliveries', deliveries, 'worker', worker, 'v', bytes)
 end)
 return acknowledged

@@ -97,6 +97,13 @@ fn write<T: Serialize>(value: &T) -> Vec<u8> {
     rmp_serde::to_vec_named(value).unwrap_or_default()
 }
 
+/// The fields of an entry that is not ours.
+pub(crate) fn pack_foreign<'a>(fields: impl Iterator<Item = (&'a str, Vec<u8>)>) -> Vec<u8> {
+    let fields: std::collections::BTreeMap<&str, ByteBuf> =
+        fields.map(|(name, value)| (name, ByteBuf::from(value))).collect();
+    write(&fields)
+}
+
 impl Entry {
     /// The entry's bytes.
     #[must_use]

@@ -27,13 +27,15 @@ pub struct WindowField {
     pub bytes: Vec<u8>,
 }
 
-/// An entry that could not be processed, moved whole.
+/// An entry that is given up, to be moved whole to the dead letters.
 #[derive(Clone, Debug)]
-pub struct DeadLetter {
+pub struct GivenUp {
     /// Where it stood.
     pub id: StreamId,
-    /// Why: `malformed`, `newer_version`, `deliveries`, ...
+    /// Why: `malformed`, `newer_version`, `wrong_partition`, `deliveries`, and the detail.
     pub reason: String,
+    /// How often it was handed out.
+    pub deliveries: u64,
     /// What it was.
     pub bytes: Vec<u8>,
 }
@@ -51,7 +53,7 @@ pub struct Batch {
     /// Forecasts, as [`crate::codec::encode_forecast`] writes them.
     pub forecasts: Vec<(StationId, Vec<u8>)>,
     /// Entries that are given up.
-    pub dead: Vec<DeadLetter>,
+    pub dead: Vec<GivenUp>,
 }
 
 /// What a commit did.
@@ -98,7 +100,7 @@ impl Redis {
         }
         call.arg(batch.dead.len());
         for letter in &batch.dead {
-            call.arg(letter.id.to_string()).arg(&letter.reason).arg(&letter.bytes);
+            call.arg(letter.id.to_string()).arg(&letter.reason).arg(letter.deliveries).arg(&letter.bytes);
         }
         match call.invoke_async::<i64>(&mut self.hot()).await? {
             -1 => Err(Error::Fenced(p)),

@@ -218,9 +218,15 @@ fn parse(id: &str) -> Result<StreamId, Error> {
     id.parse().map_err(|e| Error::Data(format!("{e}")))
 }
 
-/// An entry without our field is no envelope; its bytes are then empty.
+/// An entry without our field is not ours; its bytes are then all of its fields, as a MessagePack map,
+/// so that nothing of it is lost.
 fn delivery(partition: Partition, entry: &RedisEntry, deliveries: u64) -> Result<Delivery, Error> {
     let id = parse(&entry.id)?;
-    let bytes: Vec<u8> = entry.get(FIELD).unwrap_or_default();
+    let bytes: Vec<u8> = entry.get(FIELD).unwrap_or_else(|| {
+        crate::codec::pack_foreign(entry.map.keys().map(|name| {
+            let value: Vec<u8> = entry.get(name).unwrap_or_default();
+            (name.as_str(), value)
+        }))
+    });
     Ok(Delivery { partition, id, entry: Entry::decode(&bytes), bytes, deliveries })
 }

@@ -53,6 +53,13 @@ impl Keys {
         format!("{}:partitions", self.prefix)
     }
 
+    /// Sorted set: worker process -> when it counts as gone, milliseconds since 1970 by Redis's clock:
+    /// `wg:workers`.
+    #[must_use]
+    pub fn workers(&self) -> String {
+        format!("{}:workers", self.prefix)
+    }
+
     fn tagged(&self, partition: Partition, rest: &str) -> String {
         format!("{{{}:{partition}}}:{rest}", self.prefix)
     }
@@ -162,6 +169,7 @@ mod tests {
         assert_eq!(keys.obs(3), "{wg:3}:obs");
         assert_eq!(keys.window(3, &station), "{wg:3}:window:KJFK");
         assert_eq!(keys.partition_count(), "wg:partitions");
+        assert_eq!(keys.workers(), "wg:workers");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Leases: which worker owns a partition, with a token that fences out the one before.
+//! Leases: which worker owns a partition, with a token that fences out the one before; and which
+//! workers there are to share them.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -28,6 +29,18 @@ static RELEASE: LazyLock<Script> = LazyLock::new(|| {
     Script::new("if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0")
 });
 
+/// Redis's own clock judges who is gone: the workers' need not agree.
+static ATTEND: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local time = redis.call('TIME')
+         local now = time[1] * 1000 + math.floor(time[2] / 1000)
+         redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.0f', now))
+         redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[2]), ARGV[1])
+         redis.call('PEXPIRE', KEYS[1], ARGV[2])
+         return redis.call('ZRANGE', KEYS[1], 0, -1)",
+    )
+});
+
 /// The right to process a partition, until it expires or is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
@@ -42,6 +55,27 @@ fn milliseconds(time: Duration) -> u64 {
 }
 
 impl Redis {
+    /// Says that a worker is there for another `time`; returns the names of all that are, itself included,
+    /// in alphabetical order.
+    ///
+    /// # Errors
+    /// When Redis can't say.
+    pub async fn attend(&self, worker: &str, time: Duration) -> Result<Vec<String>, Error> {
+        let mut present: Vec<String> =
+            ATTEND.key(self.keys().workers()).arg(worker).arg(milliseconds(time)).invoke_async(&mut self.hot()).await?;
+        present.sort_unstable();
+        Ok(present)
+    }
+
+    /// Says that a worker takes no more partitions: the others share among themselves.
+    ///
+    /// # Errors
+    /// When Redis did not hear it; the worker is then forgotten in its own time.
+    pub async fn leave(&self, worker: &str) -> Result<(), Error> {
+        let gone = redis::cmd("ZREM").arg(self.keys().workers()).arg(worker).to_owned();
+        Ok(gone.query_async::<()>(&mut self.hot()).await?)
+    }
+
     /// Takes the lease of a partition for `time`, if nobody holds it.
     ///
     /// # Errors

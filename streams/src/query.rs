@@ -5,7 +5,7 @@ use weather::{Forecast, Station, StationId, Window};
 use crate::codec::{Entry, Received, decode_forecast};
 use crate::connection::Redis;
 use crate::error::Error;
-use crate::keys::{FIELD, GROUP, Partition, StreamId};
+use crate::keys::{GROUP, Partition, StreamId};
 
 /// Everything a reader needs of a partition before it follows its streams.
 #[derive(Debug, Default)]
@@ -157,28 +157,6 @@ impl Redis {
             .query_async(&mut self.hot())
             .await?;
         reply.ids.first().map_or(Ok(None), |entry| parse(&entry.id))
-    }
-
-    /// The entries of a partition's dead-letter stream: their old ID, reason and bytes.
-    ///
-    /// # Errors
-    /// When Redis can't say.
-    pub async fn dead_letters(&self, partition: Partition) -> Result<Vec<(StreamId, String, Vec<u8>)>, Error> {
-        let reply: redis::streams::StreamRangeReply = redis::cmd("XRANGE")
-            .arg(self.keys().dead(partition))
-            .arg("-")
-            .arg("+")
-            .query_async(&mut self.hot())
-            .await?;
-        reply
-            .ids
-            .iter()
-            .map(|entry| {
-                let id: String = entry.get("id").unwrap_or_default();
-                let id = id.parse().map_err(|e| Error::Data(format!("{e}")))?;
-                Ok((id, entry.get("reason").unwrap_or_default(), entry.get(FIELD).unwrap_or_default()))
-            })
-            .collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The one command of Weatherglass.
 
 mod bench;
+mod dead_letters;
 mod demo;
 mod evaluate;
 mod healthcheck;
@@ -42,6 +43,8 @@ enum Command {
     Worker(Box<service::WorkerArgs>),
     /// The dashboard, REST and WebSocket.
     Api(Box<service::ApiArgs>),
+    /// Lists, shows, replays or drops entries that could not be processed.
+    DeadLetters(Box<dead_letters::Args>),
     /// Plays recorded observations through the door.
     Replay(replay::Args),
     /// Posts the observations of a made-up network to a running door.
@@ -100,6 +103,7 @@ async fn run_async(command: Command, matches: &clap::ArgMatches) -> anyhow::Resu
         Command::Ingest(args) => service::ingest(*args).await,
         Command::Worker(args) => service::worker(*args).await,
         Command::Api(args) => service::api(*args).await,
+        Command::DeadLetters(args) => dead_letters::run(*args).await,
         Command::Replay(args) => Box::pin(replay::run(args)).await,
         Command::Simulate(args) => simulate::post::run(args).await,
         Command::Bench(args) => Box::pin(bench::run(args)).await,

@@ -81,7 +81,7 @@ async fn account(redis: &Redis, load: &[Observation]) {
     assert_eq!(newest.len(), STATIONS);
     assert!(newest.values().all(|t| *t == last), "the last observation of every station is in its forecast");
     for partition in partitions {
-        assert!(redis.dead_letters(partition).await.unwrap().is_empty());
+        assert!(redis.dead_letters(partition, None).await.unwrap().is_empty());
     }
 }
 
@@ -136,4 +136,61 @@ async fn stopped_politely_in_mid_stream() {
     sender.await.unwrap();
     stack.settled().await;
     account(&stack.connect_redis().await, &load).await;
+}
+
+/// Workers come, are killed and leave while observations arrive: the partitions are shared evenly within
+/// seconds each time, and no observation is lost or done twice.
+#[tokio::test]
+async fn workers_that_come_and_go_share_the_partitions() {
+    let stack = Stack::start().await;
+    let load = load();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let sender = sender(&stack, load.clone(), Arc::clone(&sent));
+    let shared = async |shares: &[usize]| {
+        stack::eventually(&format!("shares of {shares:?}"), || async { stack.shares() == shares }).await;
+    };
+    shared(&[16]).await;
+    let (leaves, mut dies) = (stack.spawn_second_worker(), stack.spawn_second_worker());
+    shared(&[5, 5, 6]).await;
+    dies.kill().unwrap();
+    dies.wait().unwrap();
+    shared(&[8, 8]).await;
+    stack.stop_second_worker(leaves);
+    shared(&[16]).await;
+    sender.await.unwrap();
+    stack.settled().await;
+    account(&stack.connect_redis().await, &load).await;
+    assert!(stack.metric(Service::Worker, "weatherglass_worker_partition_changes_total", "given_back").await >= 10.0);
+    let lost = stack.metric(Service::Worker, "weatherglass_worker_partition_changes_total", "lost").await;
+    assert_eq!(lost, 0.0, "what is handed over in order is not lost");
+}
+
+/// What a worker forecasts after a restart, and after its partitions changed hands, is to the bit what an
+/// undisturbed one forecasts.
+#[tokio::test]
+async fn forecasts_do_not_show_that_a_worker_was_restarted() {
+    let (undisturbed, mut disturbed) = (Stack::start().await, Stack::start().await);
+    let load = load();
+    let (before, after) = load.split_at(load.len() / 2);
+    for stack in [&undisturbed, &disturbed] {
+        assert_eq!(stack.post(serde_json::to_vec(before).unwrap(), "application/json").await.0, 202);
+        stack.settled().await;
+    }
+    disturbed.restart(Service::Worker).await;
+    let second = disturbed.spawn_second_worker();
+    stack::eventually("two share", || async { disturbed.shares() == [8, 8] }).await;
+    for stack in [&undisturbed, &disturbed] {
+        assert_eq!(stack.post(serde_json::to_vec(after).unwrap(), "application/json").await.0, 202);
+        stack.settled().await;
+    }
+    let (first, other) = (undisturbed.connect_redis().await, disturbed.connect_redis().await);
+    for partition in 0..first.keys().partitions() {
+        let latest = async |redis: &Redis| {
+            let mut latest = redis.partition_state(partition).await.unwrap().latest;
+            latest.sort_by(|a, b| a.station.cmp(&b.station));
+            latest.into_iter().map(|f| (f.station, f.reference_time, f.revision, f.prediction)).collect::<Vec<_>>()
+        };
+        assert_eq!(latest(&first).await, latest(&other).await, "partition {partition}");
+    }
+    disturbed.stop_second_worker(second);
 }

@@ -148,7 +148,7 @@ async fn account(stack: &Stack, posted: &[Observation]) -> (BTreeMap<String, usi
     let conflated = stack.metric(Service::Worker, "weatherglass_worker_conflated_observations_total", "").await;
     assert_eq!(causes.len() + conflated as usize, posted.len(), "forecasts and conflated observations");
     for partition in partitions {
-        assert!(redis.dead_letters(partition).await.unwrap().is_empty());
+        assert!(redis.dead_letters(partition, None).await.unwrap().is_empty());
     }
     (made, changes)
 }

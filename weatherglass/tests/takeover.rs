@@ -33,7 +33,7 @@ async fn post_all(stack: &Stack, time: Time) -> Vec<Observation> {
 async fn dead_letters(redis: &Redis) -> Vec<String> {
     let mut reasons = Vec::new();
     for partition in 0..redis.keys().partitions() {
-        reasons.extend(redis.dead_letters(partition).await.unwrap().into_iter().map(|(_, reason, _)| reason));
+        reasons.extend(redis.dead_letters(partition, None).await.unwrap().into_iter().map(|letter| letter.reason));
     }
     reasons
 }
@@ -112,4 +112,61 @@ async fn entries_behind_one_that_kills_are_not_given_up_with_it() {
         forecast["reference_time"] == (begin + 600).to_string()
     })
     .await;
+    // What was given up without a fault of its own is put back, and has its effect.
+    let (status, told) = dead_letters_command(&stack, &["replay", "--all", "--reason", "deliveries"]);
+    assert!(status && told.contains("is in its stream again"), "{told}");
+    stack.settled().await;
+    assert_eq!(window_times(&redis, "S0").await.len(), 11);
+    assert!(dead_letters(&redis).await.is_empty());
+}
+
+fn dead_letters_command(stack: &Stack, arguments: &[&str]) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weatherglass"));
+    command.args(["dead-letters", "--redis-port", &stack.redis.port().to_string()]).args(arguments);
+    let output = command.output().unwrap();
+    let text = [output.stdout, output.stderr].map(|t| String::from_utf8_lossy(&t).into_owned()).concat();
+    (output.status.success(), text)
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_shown_replayed_and_dropped() {
+    let stack = Stack::start().await;
+    let redis = stack.connect_redis().await;
+    let port = stack.redis.port().to_string();
+    let astray = observation("S0", Time::now(), 11.5);
+    let right = redis.keys().partition_of(&astray.station);
+    let wrong = (right + 1) % redis.keys().partitions();
+    let received = streams::Received { observation: astray, flags: weather::Flags::default(), received: 1 };
+    let bytes = streams::Entry::Observation(received).encode();
+    let mut add = Command::new("redis-cli");
+    add.args(["-p", &port, "-x", "XADD", &redis.keys().obs(wrong), "*", "v"]).stdin(std::process::Stdio::piped());
+    let mut child = add.stdout(std::process::Stdio::null()).spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), &bytes).unwrap();
+    assert!(child.wait().unwrap().success());
+    redis_cli(&stack, &["XADD", &redis.keys().obs(right), "*", "other", "field"]);
+    stack.settled().await;
+
+    let (_, list) = dead_letters_command(&stack, &["list"]);
+    assert!(list.contains("2 dead letters") && list.contains("malformed"), "{list}");
+    let (_, list) = dead_letters_command(&stack, &["list", "--reason", "wrong_partition", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(list.trim()).unwrap();
+    let id = listed["id"].as_str().unwrap();
+    let (_, shown) = dead_letters_command(&stack, &["show", id]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["content"]["observation"]["station"], "S0");
+    assert!(shown["reason"].as_str().unwrap().contains(&format!("belongs to partition {right}")), "{shown}");
+    assert!(shown["deliveries"] == 1 && shown["worker"].as_str().unwrap().contains('#'), "{shown}");
+
+    // Put back as it was it goes astray again; nothing of it reaches the window.
+    assert!(dead_letters_command(&stack, &["replay", id]).0);
+    stack.settled().await;
+    assert!(window_times(&redis, "S0").await.is_empty());
+    let (found, told) = dead_letters_command(&stack, &["show", id]);
+    assert!(!found && told.contains("there is no such dead letter"), "{told}");
+    let (status, told) = dead_letters_command(&stack, &["drop", "--all"]);
+    assert!(status && told.lines().count() == 2, "{told}");
+    let (_, list) = dead_letters_command(&stack, &["list"]);
+    assert!(list.contains("0 dead letters"), "{list}");
+    let (status, told) = dead_letters_command(&stack, &["drop", "seven"]);
+    assert!(!status && told.contains("is not a dead letter such as"), "{told}");
 }

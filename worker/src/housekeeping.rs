@@ -45,15 +45,17 @@ pub(crate) async fn run(
 }
 
 async fn measure(redis: &Redis, owned: &[Lease], health: &Health) -> Result<(), Error> {
-    let (mut pending, mut oldest) = (0, None);
+    let (mut pending, mut dead, mut oldest) = (0, 0, None);
     for lease in owned {
         let backlog = redis.backlog(lease.partition).await?;
         pending += backlog.pending;
+        dead += redis.dead_count(lease.partition).await?;
         oldest = [oldest, backlog.oldest.map(|id| id.milliseconds)].into_iter().flatten().min();
     }
     let now = now_milliseconds();
     let age = oldest.map_or(0.0, |arrived| now.saturating_sub(arrived) as f64 / 1000.0);
     gauge!(metrics::PENDING).set(pending as f64);
+    gauge!(metrics::DEAD).set(dead as f64);
     gauge!(metrics::OLDEST).set(age);
     health.set_oldest(age as i64);
     Ok(())

@@ -1,7 +1,7 @@
 //! From observations in the stream to committed forecasts.
 //!
 //! A batch goes `source` -> `windows` -> `infer` -> `commit`; what can't be processed goes to
-//! `dead_letter`; `ownership` says whose partitions these are.
+//! `dead_letter`; `ownership` says whose partitions these are, `share` how many.
 
 mod backoff;
 mod commit;
@@ -13,6 +13,7 @@ mod infer;
 pub mod metrics;
 mod ownership;
 mod pipeline;
+mod share;
 mod source;
 mod tally;
 mod versions;
@@ -21,10 +22,12 @@ mod windows;
 pub use config::Config;
 pub use health::Health;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context;
 use streams::Redis;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -42,7 +45,9 @@ pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToke
         .await
         .with_context(|| format!("worker can't use Redis at {}", config.redis.address()))?;
     let name = config.name();
-    let (leases, ownership) = ownership::start(redis.clone(), name.clone(), config.lease(), shutdown.clone());
+    let consumer = consumer(&name);
+    let (reads, read) = watch::channel(BTreeSet::new());
+    let (leases, ownership) = ownership::start(redis.clone(), consumer.clone(), config.lease(), read, shutdown.clone());
     let housekeeping = tokio::spawn(housekeeping::run(
         redis.clone(),
         leases.clone(),
@@ -51,7 +56,7 @@ pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToke
         shutdown.clone(),
     ));
     info!(worker = name, model = %format!("{} {}", model.name, model.version), backend = %config.backend, "worker is ready");
-    let source = source::Source::open(redis.clone(), &consumer(&name), leases, config.batch).await?;
+    let source = source::Source::open(redis.clone(), &consumer, leases, reads, config.batch).await?;
     let inference = infer::start(forecaster, config.backend.to_string(), Arc::clone(&health))?;
     let watching = tokio::spawn(versions.watch(inference.clone(), config.poll(), config.look, shutdown.clone()));
     let pipeline = pipeline::Pipeline::new(redis, inference, config.cached_stations);

@@ -11,6 +11,8 @@ pub const FORECASTS: &str = "weatherglass_worker_forecasts_total";
 pub const CONFLATED: &str = "weatherglass_worker_conflated_observations_total";
 /// Entries given up, by `reason`.
 pub const DEAD_LETTERS: &str = "weatherglass_worker_dead_letters_total";
+/// Entries among the dead letters of the owned partitions, waiting for somebody to look.
+pub const DEAD: &str = "weatherglass_worker_waiting_dead_letters";
 /// Entries in a batch.
 pub const BATCH: &str = "weatherglass_worker_batch_entries";
 /// Hours of stored windows that could not be read and were left out.
@@ -27,6 +29,10 @@ pub const FENCED: &str = "weatherglass_worker_fenced_commits_total";
 pub const REDIS_ERRORS: &str = "weatherglass_worker_redis_errors_total";
 /// Partitions this worker owns.
 pub const PARTITIONS: &str = "weatherglass_worker_owned_partitions";
+/// Worker processes that share the partitions, as this one sees them.
+pub const WORKERS: &str = "weatherglass_worker_sharing_workers";
+/// Partitions that came or went, by `change`: taken, given_back, lost to another worker.
+pub const PARTITION_CHANGES: &str = "weatherglass_worker_partition_changes_total";
 /// Entries handed out and not acknowledged, over the owned partitions.
 pub const PENDING: &str = "weatherglass_worker_pending_entries";
 /// Age of the oldest entry that is not acknowledged, over the owned partitions.
@@ -56,6 +62,9 @@ pub(crate) fn describe() {
     describe_counter!(FENCED, Unit::Count, "Commits refused because another worker owns the partition");
     describe_counter!(REDIS_ERRORS, Unit::Count, "Failed Redis commands by kind");
     describe_gauge!(PARTITIONS, Unit::Count, "Partitions this worker owns");
+    describe_gauge!(WORKERS, Unit::Count, "Worker processes that share the partitions");
+    describe_counter!(PARTITION_CHANGES, Unit::Count, "Partitions that came or went, by change");
+    describe_gauge!(DEAD, Unit::Count, "Entries among the dead letters of the owned partitions");
     describe_gauge!(PENDING, Unit::Count, "Entries handed out and not acknowledged");
     describe_gauge!(OLDEST, Unit::Seconds, "Age of the oldest entry that is not acknowledged");
     describe_counter!(TRIMMED, Unit::Count, "Entries trimmed from the streams, by stream");
@@ -77,6 +86,9 @@ pub(crate) fn describe() {
     }
     for kind in streams::Error::LABELS {
         counter!(REDIS_ERRORS, "kind" => kind).absolute(0);
+    }
+    for change in ["taken", "given_back", "lost"] {
+        counter!(PARTITION_CHANGES, "change" => change).absolute(0);
     }
     for stream in ["obs", "forecast"] {
         counter!(TRIMMED, "stream" => stream).absolute(0);

@@ -90,7 +90,7 @@ impl Pipeline {
 
     /// Puts every entry where it belongs: into a window, or among the dead letters.
     async fn apply(&mut self, work: &Work, commits: &mut Commits) -> Result<HashMap<StationId, Touched>, Error> {
-        let sorted: Vec<_> = work.deliveries.iter().map(|d| (d, dead_letter::sort(d))).collect();
+        let sorted: Vec<_> = work.deliveries.iter().map(|d| (d, dead_letter::sort(d, self.redis.keys()))).collect();
         let stations = sorted.iter().filter_map(|(_, s)| s.as_ref().ok()).map(|entry| entry.station());
         self.windows.load(&self.redis, stations).await?;
         let mut touched = HashMap::new();

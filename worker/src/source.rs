@@ -1,6 +1,6 @@
 //! Where batches come from: what was left pending first, then what is new.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use streams::lease::Lease;
@@ -29,6 +29,8 @@ pub(crate) struct Work {
 pub(crate) struct Source {
     reader: GroupReader,
     shown: watch::Receiver<Vec<Lease>>,
+    /// Which partitions are being read, for whoever waits to give one back.
+    reads: watch::Sender<BTreeSet<Partition>>,
     /// Partitions whose pending entries have been taken over, and when.
     settled: HashMap<Partition, (Lease, Instant)>,
     /// Tokens of leases that Redis has refused, until ownership has noticed too.
@@ -45,12 +47,14 @@ impl Source {
         redis: Redis,
         consumer: &str,
         shown: watch::Receiver<Vec<Lease>>,
+        reads: watch::Sender<BTreeSet<Partition>>,
         batch: usize,
     ) -> Result<Self, Error> {
         let reader = GroupReader::open(redis, consumer).await?;
         Ok(Self {
             reader,
             shown,
+            reads,
             settled: HashMap::new(),
             refused: HashSet::new(),
             recovered: VecDeque::new(),
@@ -95,6 +99,12 @@ impl Source {
         self.refused.retain(|token| owned.iter().any(|lease| lease.token == *token));
         self.settled.retain(|_, (lease, _)| owned.contains(lease));
         self.recovered.retain(|d| self.settled.contains_key(&d.partition));
+        // The batch before is committed by now, so what is not to be read any more is at rest.
+        self.reads.send_if_modified(|shown| {
+            let changed = shown.len() != owned.len() || owned.iter().any(|lease| !shown.contains(&lease.partition));
+            *shown = owned.iter().map(|lease| lease.partition).collect();
+            changed
+        });
         if !self.recovered.is_empty() {
             return Ok(());
         }

@@ -172,6 +172,23 @@ impl Stack {
         command.env("WEATHERGLASS_LOG", "warn").stdin(Stdio::null()).spawn().unwrap()
     }
 
+    /// How many partitions each worker owns, fewest first.
+    pub(crate) fn shares(&self) -> Vec<usize> {
+        let mut shares: HashMap<String, usize> = HashMap::new();
+        for partition in 0..16 {
+            let port = self.redis.port().to_string();
+            let asked =
+                Command::new("redis-cli").args(["-p", &port, "GET", &format!("{{wg:{partition}}}:owner")]).output();
+            let token = String::from_utf8(asked.unwrap().stdout).unwrap();
+            if let Some((worker, _fence)) = token.trim().rsplit_once('#') {
+                *shares.entry(worker.to_owned()).or_default() += 1;
+            }
+        }
+        let mut shares: Vec<usize> = shares.into_values().collect();
+        shares.sort_unstable();
+        shares
+    }
+
     pub(crate) fn stop_second_worker(&self, mut worker: Child) {
         assert!(Command::new("kill").args(["-TERM", &worker.id().to_string()]).status().unwrap().success());
         assert!(worker.wait().unwrap().success(), "the second worker did not stop cleanly");
