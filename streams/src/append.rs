@@ -103,6 +103,7 @@ impl Appender {
             call.arg(key_index).arg(field).arg(values).arg(Entry::Observation(received.clone()).encode());
         }
         let ids: Vec<String> = call.invoke_async(&mut self.redis.hot()).await?;
+        self.redis.replicated(partition).await?;
         self.remember(new);
         ids.iter()
             .map(|id| match id.as_str() {

@@ -56,36 +56,52 @@ pub struct Batch {
     pub dead: Vec<GivenUp>,
 }
 
-/// What a commit did.
+/// What a commit did, and how many there have been of the partition: the next commit is to name this
+/// count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Committed {
-    /// All of it, with this many entries acknowledged.
-    Done(usize),
+    /// All of it.
+    Done {
+        /// Entries acknowledged.
+        acknowledged: usize,
+        /// The count.
+        commits: u64,
+    },
     /// Nothing: an earlier try had already done it.
-    Repeated,
+    Repeated {
+        /// The count.
+        commits: u64,
+    },
 }
 
 impl Redis {
     /// Commits a batch under a lease: all of it or nothing.
     ///
+    /// `known` is the count that the owner's last commit of the partition came to; none if it has just
+    /// read the partition's state. An owner remembers windows; when Redis was restored from an older
+    /// file, or a replica took over that lacks the last commits, it would take what is lost for done.
+    ///
     /// # Errors
-    /// [`Error::Fenced`] when the lease is no longer held: nothing was written. After
-    /// [`Error::Unavailable`] the batch may or may not have been written: read again what is pending.
-    pub async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<Committed, Error> {
+    /// [`Error::Fenced`] when the lease is no longer held, [`Error::Diverged`] when Redis has another count:
+    /// nothing was written. After [`Error::Unavailable`] the batch may or may not have been written: read
+    /// again what is pending.
+    pub async fn commit(&self, lease: &Lease, batch: &Batch, known: Option<u64>) -> Result<Committed, Error> {
         let keys = self.keys();
         let p: Partition = lease.partition;
         let mut call = COMMIT.prepare_invoke();
         for key in [keys.owner(p), keys.obs(p), keys.forecast(p), keys.newest(p), keys.latest(p), keys.dead(p)] {
             call.key(key);
         }
-        call.arg(&lease.token).arg(GROUP).arg(WINDOW_SECONDS).arg(batch.acknowledged.len());
+        call.key(keys.commits(p));
+        call.arg(&lease.token).arg(GROUP).arg(WINDOW_SECONDS);
+        call.arg(known.map(|known| known.to_string()).unwrap_or_default()).arg(batch.acknowledged.len());
         for id in &batch.acknowledged {
             call.arg(id.to_string());
         }
         call.arg(batch.windows.len());
         let mut windows = std::collections::HashMap::new();
         for field in &batch.windows {
-            let next = windows.len() + 7;
+            let next = windows.len() + 8;
             let index = *windows.entry(&field.station).or_insert_with(|| {
                 call.key(keys.window(p, &field.station));
                 next
@@ -102,10 +118,13 @@ impl Redis {
         for letter in &batch.dead {
             call.arg(letter.id.to_string()).arg(&letter.reason).arg(letter.deliveries).arg(&letter.bytes);
         }
-        match call.invoke_async::<i64>(&mut self.hot()).await? {
-            -1 => Err(Error::Fenced(p)),
-            0 => Ok(Committed::Repeated),
-            count => Ok(Committed::Done(usize::try_from(count).unwrap_or_default())),
+        match call.invoke_async::<(i64, u64)>(&mut self.hot()).await? {
+            (-1, _) => Err(Error::Fenced(p)),
+            (-2, _) => Err(Error::Diverged(p)),
+            (0, commits) => Ok(Committed::Repeated { commits }),
+            (count, commits) => {
+                Ok(Committed::Done { acknowledged: usize::try_from(count).unwrap_or_default(), commits })
+            }
         }
     }
 }

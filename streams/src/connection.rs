@@ -3,22 +3,27 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bb8_redis::{RedisConnectionManager, bb8};
-use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, RedisError};
+use bb8_redis::bb8;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::cluster::ClusterClient;
+use redis::{Client, ConnectionInfo, IntoConnectionInfo};
 
 use crate::error::Error;
-use crate::keys::{DEFAULT_PARTITIONS, Keys};
+use crate::keys::{DEFAULT_PARTITIONS, Keys, Partition};
+use crate::link::{CONNECT_TIMEOUT, Link, Patient, Peer, RESPONSE_TIMEOUT};
 
-/// How long a command on a shared connection may take.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Times that a command is sent to a cluster whose nodes move or fail. The callers try again, too, and
+/// know what they may repeat.
+const CLUSTER_RETRIES: u32 = 3;
 /// How long sent bytes may stay unacknowledged before the connection counts as dead.
 #[cfg(target_os = "linux")]
 const VANISHED: Duration = Duration::from_secs(10);
+/// How long replicas may take to have what was written.
+const REPLICATED: Duration = Duration::from_secs(1);
 /// Connections for occasional commands.
 const POOL_SIZE: u32 = 8;
+/// The same in a cluster, where each is one to every node and shared by all who use it.
+const CLUSTER_POOL_SIZE: u32 = 2;
 
 /// Where Redis is. Every setting is a flag and an environment variable.
 #[derive(Clone, Debug, clap::Args)]
@@ -42,12 +47,20 @@ pub struct RedisConfig {
     /// File that holds the password.
     #[arg(long, env = "REDIS_PASSWORD_FILE")]
     pub redis_password_file: Option<PathBuf>,
-    /// redis:// or rediss:// URL, instead of all the above.
+    /// redis:// or rediss:// URL, instead of all the above; redis+cluster://HOST:PORT,HOST:PORT names some
+    /// nodes of a Redis Cluster.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
+    /// Replicas that must have an observation before it counts as accepted; for a cluster, whose primaries
+    /// may die. 0 for none.
+    #[arg(long, env = "WEATHERGLASS_WAIT_REPLICAS", default_value_t = 0, value_name = "REPLICAS", value_parser = clap::value_parser!(u8).range(0..=5))]
+    pub wait_replicas: u8,
     /// What every key begins with.
     #[arg(long, env = "WEATHERGLASS_KEY_PREFIX", default_value = "wg")]
     pub key_prefix: String,
+    /// Whose data this is: a Redis that holds another deployment's under the same key prefix is refused.
+    #[arg(long, env = "WEATHERGLASS_DEPLOYMENT", default_value = "weatherglass", value_name = "NAME")]
+    pub deployment: String,
     /// Number of partitions of a Redis that holds none yet; otherwise it must be what Redis holds.
     #[arg(long, env = "WEATHERGLASS_PARTITIONS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub partitions: Option<u16>,
@@ -63,7 +76,9 @@ impl Default for RedisConfig {
             redis_password: None,
             redis_password_file: None,
             redis_url: None,
+            wait_replicas: 0,
             key_prefix: "wg".to_owned(),
+            deployment: "weatherglass".to_owned(),
             partitions: None,
         }
     }
@@ -74,18 +89,34 @@ impl RedisConfig {
     #[must_use]
     pub fn address(&self) -> String {
         match &self.redis_url {
-            Some(url) => url.rsplit('@').next().unwrap_or_default().trim_start_matches("redis://").to_owned(),
+            Some(url) => {
+                let place = url.rsplit('@').next().unwrap_or_default();
+                place.rsplit("://").next().unwrap_or_default().to_owned()
+            }
             None => format!("{}:{}", self.redis_host, self.redis_port),
         }
     }
 
-    fn client(&self) -> Result<Client, Error> {
-        let info = match &self.redis_url {
-            Some(url) if url.starts_with("redis+cluster://") => {
-                return Err(Error::Refused(
-                    "REDIS_URL: redis+cluster:// is not supported yet, use redis:// or rediss://".into(),
-                ));
+    fn peer(&self) -> Result<Peer, Error> {
+        let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true);
+        // A peer that has vanished without a word is noticed in seconds, not in a quarter of an hour.
+        #[cfg(target_os = "linux")]
+        let tcp = tcp.set_user_timeout(VANISHED);
+        if let Some(nodes) = self.cluster_nodes()? {
+            let mut client = ClusterClient::builder(nodes)
+                .retries(CLUSTER_RETRIES)
+                .connection_timeout(CONNECT_TIMEOUT)
+                .response_timeout(RESPONSE_TIMEOUT)
+                .tcp_settings(tcp);
+            if let Some(user) = &self.redis_username {
+                client = client.username(user);
             }
+            if let Some(password) = self.password()? {
+                client = client.password(password);
+            }
+            return Ok(Peer::Cluster(client.build()?));
+        }
+        let info = match &self.redis_url {
             Some(url) => url.as_str().into_connection_info().map_err(|e| Error::Refused(format!("REDIS_URL: {e}")))?,
             None => {
                 let address = (self.redis_host.as_str(), self.redis_port).into_connection_info()?;
@@ -99,11 +130,20 @@ impl RedisConfig {
                 address.set_redis_settings(settings)
             }
         };
-        let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true);
-        // A peer that has vanished without a word is noticed in seconds, not in a quarter of an hour.
-        #[cfg(target_os = "linux")]
-        let tcp = tcp.set_user_timeout(VANISHED);
-        Ok(Client::open(info.set_tcp_settings(tcp))?)
+        Ok(Peer::Server(Client::open(info.set_tcp_settings(tcp))?))
+    }
+
+    /// The nodes that a `redis+cluster://` or `rediss+cluster://` URL names; none of another URL.
+    fn cluster_nodes(&self) -> Result<Option<Vec<ConnectionInfo>>, Error> {
+        let Some((scheme, rest)) = self.redis_url.as_deref().and_then(|url| url.split_once("+cluster://")) else {
+            return Ok(None);
+        };
+        let (secrets, hosts) = rest.rsplit_once('@').map_or((String::new(), rest), |(s, h)| (format!("{s}@"), h));
+        let info = |host: &str| {
+            let url = format!("{scheme}://{secrets}{host}");
+            url.as_str().into_connection_info().map_err(|e| Error::Refused(format!("REDIS_URL: {host}: {e}")))
+        };
+        hosts.trim_end_matches('/').split(',').map(info).collect::<Result<_, _>>().map(Some)
     }
 
     fn password(&self) -> Result<Option<String>, Error> {
@@ -117,31 +157,48 @@ impl RedisConfig {
 /// A Redis that holds, or has just been given, a Weatherglass deployment.
 #[derive(Clone)]
 pub struct Redis {
-    client: Client,
+    peer: Peer,
     pool: bb8::Pool<Patient>,
-    hot: ConnectionManager,
+    hot: Link,
     keys: Keys,
+    wait_replicas: u8,
 }
 
 impl Redis {
-    /// Connects, settles the number of partitions, and opens the pool.
+    /// Connects, settles whose deployment it is and the number of partitions, and opens the pool.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when nobody answers, [`Error::Refused`] when the credentials are
-    /// wrong, [`Error::Partitions`] when this Redis was set up with another number.
+    /// [`Error::Unavailable`] when nobody answers, [`Error::Refused`] when the credentials are wrong or
+    /// it is a cluster and was not said to be (or the other way round), [`Error::Partitions`] and
+    /// [`Error::Deployment`] when this Redis was set up otherwise.
     pub async fn connect(config: &RedisConfig) -> Result<Self, Error> {
-        let client = config.client()?;
-        let settings = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
-            .set_number_of_retries(1)
-            .set_max_delay(Duration::from_secs(2));
-        let mut hot = ConnectionManager::new_with_config(client.clone(), settings).await?;
+        let peer = config.peer()?;
+        let mut hot = match &peer {
+            Peer::Server(client) => {
+                let settings = ConnectionManagerConfig::new()
+                    .set_connection_timeout(Some(CONNECT_TIMEOUT))
+                    .set_response_timeout(Some(RESPONSE_TIMEOUT))
+                    .set_number_of_retries(1)
+                    .set_max_delay(Duration::from_secs(2));
+                let mut link = Link::Managed(ConnectionManager::new_with_config(client.clone(), settings).await?);
+                refuse_cluster_node(&mut link).await?;
+                link
+            }
+            Peer::Cluster(_) => peer.connect(Some(RESPONSE_TIMEOUT)).await.map_err(not_a_cluster)?,
+        };
+        settle_deployment(&mut hot, config).await?;
         let partitions = settle_partitions(&mut hot, config).await?;
-        let inner = RedisConnectionManager::new(client.get_connection_info().clone())?;
-        let manager = Patient { inner, client: client.clone() };
-        let pool = bb8::Pool::builder().max_size(POOL_SIZE).connection_timeout(CONNECT_TIMEOUT).build(manager).await?;
-        Ok(Self { client, pool, hot, keys: Keys::new(&config.key_prefix, partitions) })
+        let size = if matches!(peer, Peer::Cluster(_)) { CLUSTER_POOL_SIZE } else { POOL_SIZE };
+        let manager = Patient { peer: peer.clone() };
+        let pool = bb8::Pool::builder().max_size(size).connection_timeout(CONNECT_TIMEOUT).build(manager).await?;
+        let keys = Keys::new(&config.key_prefix, partitions);
+        Ok(Self { peer, pool, hot, keys, wait_replicas: config.wait_replicas })
+    }
+
+    /// Whether it is a cluster: then every command goes to one partition, and nothing blocks.
+    #[must_use]
+    pub const fn is_cluster(&self) -> bool {
+        matches!(self.peer, Peer::Cluster(_))
     }
 
     /// The names of its keys.
@@ -159,7 +216,7 @@ impl Redis {
     }
 
     /// The connection that everybody's short commands are pipelined on. It reconnects by itself.
-    pub(crate) fn hot(&self) -> ConnectionManager {
+    pub(crate) fn hot(&self) -> Link {
         self.hot.clone()
     }
 
@@ -167,10 +224,25 @@ impl Redis {
     ///
     /// A blocking read on a shared connection holds up everyone on it, and one with a response
     /// timeout loses the entry that arrives just after it gave up.
-    pub(crate) async fn dedicated(&self) -> Result<MultiplexedConnection, Error> {
-        let settings =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(None);
-        Ok(self.client.get_multiplexed_async_connection_with_config(&settings).await?)
+    pub(crate) async fn dedicated(&self) -> Result<Link, Error> {
+        Ok(self.peer.connect(None).await?)
+    }
+
+    /// Waits until as many replicas as were asked for have all that was written to a partition on the
+    /// connection that everybody shares.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when they do not have it in time: the observations may be lost with their
+    /// primary, and are to be sent again.
+    pub(crate) async fn replicated(&self, partition: Partition) -> Result<(), Error> {
+        if self.wait_replicas == 0 {
+            return Ok(());
+        }
+        let have = self.hot().wait(&self.keys.obs(partition), self.wait_replicas, REPLICATED).await?;
+        if have < u64::from(self.wait_replicas) {
+            return Err(Error::Unavailable(format!("{have} of {} replicas have it", self.wait_replicas)));
+        }
+        Ok(())
     }
 
     /// One round trip on the connection that appends and commits use: a reference for benchmarks.
@@ -194,35 +266,37 @@ impl Redis {
     }
 }
 
-/// bb8-redis's manager, but with our response timeout: its own is the redis crate's half second, after
-/// which a busy Redis has done what was asked and the asker believes that it has not.
-#[derive(Clone, Debug)]
-pub(crate) struct Patient {
-    inner: RedisConnectionManager,
-    client: Client,
+/// One node of a cluster would refuse nearly every key, one by one.
+async fn refuse_cluster_node(link: &mut Link) -> Result<(), Error> {
+    let info: redis::RedisResult<String> = redis::cmd("INFO").arg("cluster").query_async(link).await;
+    // Who may not ask is told by the first key.
+    if info.is_ok_and(|info| info.contains("cluster_enabled:1")) {
+        return Err(Error::Refused(
+            "this Redis is a node of a cluster: use REDIS_URL=redis+cluster://HOST:PORT".into(),
+        ));
+    }
+    Ok(())
 }
 
-impl bb8::ManageConnection for Patient {
-    type Connection = MultiplexedConnection;
-    type Error = RedisError;
-
-    async fn connect(&self) -> Result<Self::Connection, Self::Error> {
-        let settings = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT));
-        self.client.get_multiplexed_async_connection_with_config(&settings).await
+fn not_a_cluster(error: redis::RedisError) -> Error {
+    if error.to_string().contains("cluster support disabled") {
+        return Error::Refused("REDIS_URL: this Redis is not a cluster: use redis:// or rediss://".into());
     }
-
-    async fn is_valid(&self, connection: &mut Self::Connection) -> Result<(), Self::Error> {
-        self.inner.is_valid(connection).await
-    }
-
-    fn has_broken(&self, connection: &mut Self::Connection) -> bool {
-        self.inner.has_broken(connection)
-    }
+    error.into()
 }
 
-async fn settle_partitions(connection: &mut ConnectionManager, config: &RedisConfig) -> Result<u16, Error> {
+async fn settle_deployment(link: &mut Link, config: &RedisConfig) -> Result<(), Error> {
+    let key = Keys::new(&config.key_prefix, 1).deployment();
+    let wanted = &config.deployment;
+    let (_, stored): (Option<()>, String) =
+        redis::pipe().cmd("SET").arg(&key).arg(wanted).arg("NX").cmd("GET").arg(&key).query_async(link).await?;
+    if stored == *wanted {
+        return Ok(());
+    }
+    Err(Error::Deployment { stored, configured: wanted.clone(), prefix: config.key_prefix.clone() })
+}
+
+async fn settle_partitions(connection: &mut Link, config: &RedisConfig) -> Result<u16, Error> {
     let key = Keys::new(&config.key_prefix, 1).partition_count();
     let wanted = config.partitions.unwrap_or(DEFAULT_PARTITIONS);
     let (_, stored): (Option<()>, u16) =

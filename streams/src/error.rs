@@ -27,6 +27,22 @@ pub enum Error {
         /// What this process was told.
         configured: u16,
     },
+    /// This Redis holds another deployment.
+    #[error(
+        "Redis holds the deployment {stored:?} under the prefix {prefix:?} and this process is of {configured:?}: give one of them another --key-prefix, or this process --deployment {stored}"
+    )]
+    Deployment {
+        /// What Redis holds.
+        stored: String,
+        /// What this process was told.
+        configured: String,
+        /// Under which prefix.
+        prefix: String,
+    },
+    /// Redis does not hold what the last commit wrote (it was restored, or a replica that had not heard of
+    /// it took over): nothing was written, and what is remembered of the partition is worthless.
+    #[error("partition {0} of Redis has gone back to an earlier state")]
+    Diverged(u16),
     /// Another worker owns the partition by now: nothing was written.
     #[error("partition {0} has another owner")]
     Fenced(u16),
@@ -37,8 +53,17 @@ pub enum Error {
 
 impl Error {
     /// Every label, for metrics that start at zero.
-    pub const LABELS: [&'static str; 7] =
-        ["unavailable", "out_of_memory", "read_only", "refused", "partitions", "fenced", "data"];
+    pub const LABELS: [&'static str; 9] = [
+        "unavailable",
+        "out_of_memory",
+        "read_only",
+        "refused",
+        "partitions",
+        "fenced",
+        "data",
+        "deployment",
+        "diverged",
+    ];
 
     /// The metric label.
     #[must_use]
@@ -51,6 +76,8 @@ impl Error {
             Self::Partitions { .. } => Self::LABELS[4],
             Self::Fenced(_) => Self::LABELS[5],
             Self::Data(_) => Self::LABELS[6],
+            Self::Deployment { .. } => Self::LABELS[7],
+            Self::Diverged(_) => Self::LABELS[8],
         }
     }
 }
@@ -68,10 +95,12 @@ impl From<RedisError> for Error {
                 ServerErrorKind::BusyLoading
                 | ServerErrorKind::MasterDown
                 | ServerErrorKind::ClusterDown
+                | ServerErrorKind::Moved
+                | ServerErrorKind::Ask
                 | ServerErrorKind::TryAgain,
             ) => Self::Unavailable(text),
             redis::ErrorKind::UnexpectedReturnType | redis::ErrorKind::Parse => Self::Data(text),
-            redis::ErrorKind::Io => Self::Unavailable(text),
+            redis::ErrorKind::Io | redis::ErrorKind::ClusterConnectionNotFound => Self::Unavailable(text),
             _ if error.is_io_error() || error.is_timeout() || error.is_connection_dropped() => Self::Unavailable(text),
             _ => Self::Refused(text),
         }

@@ -1,8 +1,8 @@
 //! Group reading: the workers' side of the `obs` streams.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use redis::aio::MultiplexedConnection;
+use futures_util::future::join_all;
 use redis::streams::{
     StreamClaimReply, StreamId as RedisEntry, StreamInfoConsumersReply, StreamPendingCountReply, StreamReadReply,
 };
@@ -11,6 +11,7 @@ use crate::codec::{DecodeError, Entry};
 use crate::connection::Redis;
 use crate::error::Error;
 use crate::keys::{FIELD, GROUP, Partition, StreamId};
+use crate::link::Link;
 
 /// One entry handed to this worker.
 #[derive(Clone, Debug)]
@@ -44,7 +45,7 @@ pub struct Pending {
 pub struct GroupReader {
     redis: Redis,
     consumer: String,
-    connection: MultiplexedConnection,
+    connection: Link,
 }
 
 impl GroupReader {
@@ -173,10 +174,44 @@ impl GroupReader {
         count: usize,
         block: Duration,
     ) -> Result<Vec<Delivery>, Error> {
+        if !self.redis.is_cluster() {
+            return self.read_once(partitions, count, Some(block), self.connection.clone()).await;
+        }
+        // No command reaches two partitions of a cluster, and one that blocks would hold up the others.
+        let deadline = Instant::now() + block;
+        loop {
+            let each = |p| self.read_once(std::slice::from_ref(p), count, None, self.connection.clone());
+            let answers = join_all(partitions.iter().map(each)).await;
+            let (read, failed): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+            let read: Vec<Delivery> = read.into_iter().flatten().flatten().collect();
+            // A node that fails must not hold up what the others have handed out; it will fail again.
+            if !read.is_empty() {
+                return Ok(read);
+            }
+            if let Some(Err(error)) = failed.into_iter().next() {
+                return Err(error);
+            }
+            if Instant::now() >= deadline {
+                return Ok(Vec::new());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    async fn read_once(
+        &self,
+        partitions: &[Partition],
+        count: usize,
+        block: Option<Duration>,
+        mut connection: Link,
+    ) -> Result<Vec<Delivery>, Error> {
         let keys: Vec<String> = partitions.iter().map(|p| self.redis.keys().obs(*p)).collect();
         let mut command = redis::cmd("XREADGROUP");
         command.arg("GROUP").arg(GROUP).arg(&self.consumer).arg("COUNT").arg(count);
-        command.arg("BLOCK").arg(u64::try_from(block.as_millis()).unwrap_or(u64::MAX)).arg("STREAMS");
+        if let Some(block) = block {
+            command.arg("BLOCK").arg(u64::try_from(block.as_millis()).unwrap_or(u64::MAX));
+        }
+        command.arg("STREAMS");
         for key in &keys {
             command.arg(key);
         }
@@ -184,7 +219,8 @@ impl GroupReader {
             command.arg(">");
         }
         // The connection has no response timeout of its own; a peer that has vanished answers nothing.
-        let answer = tokio::time::timeout(block + GRACE, command.query_async(&mut self.connection)).await;
+        let patience = block.unwrap_or_default() + GRACE;
+        let answer = tokio::time::timeout(patience, command.query_async(&mut connection)).await;
         let reply: Option<StreamReadReply> =
             answer.map_err(|_| Error::Unavailable("no answer to a blocking read".to_owned()))??;
         let mut deliveries = Vec::new();
@@ -211,6 +247,8 @@ impl GroupReader {
 const PAGE: usize = 1000;
 /// How much longer than its block a blocking read may take.
 const GRACE: Duration = Duration::from_secs(5);
+/// Time between looks at the partitions of an idle cluster.
+const POLL: Duration = Duration::from_millis(10);
 /// Silence after which a consumer with nothing pending is forgotten, milliseconds.
 const FORGOTTEN: usize = 3_600_000;
 

@@ -53,6 +53,12 @@ impl Keys {
         format!("{}:partitions", self.prefix)
     }
 
+    /// The name of the deployment that these keys are of: `wg:deployment`.
+    #[must_use]
+    pub fn deployment(&self) -> String {
+        format!("{}:deployment", self.prefix)
+    }
+
     /// Sorted set: worker process -> when it counts as gone, milliseconds since 1970 by Redis's clock:
     /// `wg:workers`.
     #[must_use]
@@ -117,6 +123,12 @@ impl Keys {
     #[must_use]
     pub fn owner(&self, partition: Partition) -> String {
         self.tagged(partition, "owner")
+    }
+
+    /// How many batches have been committed: tells a Redis that has gone back to an earlier state.
+    #[must_use]
+    pub fn commits(&self, partition: Partition) -> String {
+        self.tagged(partition, "commits")
     }
 
     /// Counter that makes every lease's fencing token larger than the last.

@@ -12,6 +12,7 @@ mod error;
 pub mod group;
 pub mod keys;
 pub mod lease;
+mod link;
 pub mod query;
 pub mod server;
 pub mod tail;

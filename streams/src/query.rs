@@ -1,5 +1,8 @@
 //! Looking things up: windows, stations, newest observations, latest forecasts, lag.
 
+use std::collections::BTreeMap;
+
+use futures_util::future::try_join_all;
 use weather::{Forecast, Station, StationId, Window};
 
 use crate::codec::{Entry, Received, decode_forecast};
@@ -50,11 +53,11 @@ impl Redis {
     /// # Errors
     /// When Redis can't say.
     pub async fn windows(&self, stations: &[StationId]) -> Result<Windows, Error> {
-        let mut pipe = redis::pipe();
-        for station in stations {
-            pipe.cmd("HGETALL").arg(self.keys().window(self.keys().partition_of(station), station));
-        }
-        let fields: Vec<Vec<(Vec<u8>, Vec<u8>)>> = pipe.query_async(&mut self.hot()).await?;
+        let fields: Vec<Vec<(Vec<u8>, Vec<u8>)>> = self
+            .of_each(stations, |pipe, partition, station| {
+                pipe.cmd("HGETALL").arg(self.keys().window(partition, station));
+            })
+            .await?;
         let mut found = Windows::default();
         for fields in fields {
             let mut window = Window::default();
@@ -74,16 +77,39 @@ impl Redis {
     /// # Errors
     /// When Redis can't say.
     pub async fn stations(&self, stations: &[StationId]) -> Result<Vec<Option<Station>>, Error> {
-        let mut pipe = redis::pipe();
-        for station in stations {
-            pipe.cmd("HGET").arg(self.keys().stations(self.keys().partition_of(station))).arg(station.as_str());
-        }
-        let found: Vec<Option<Vec<u8>>> = pipe.query_async(&mut self.hot()).await?;
+        let found: Vec<Option<Vec<u8>>> = self
+            .of_each(stations, |pipe, partition, station| {
+                pipe.cmd("HGET").arg(self.keys().stations(partition)).arg(station.as_str());
+            })
+            .await?;
         let station = |bytes: Vec<u8>| match Entry::decode(&bytes) {
             Ok(Entry::Station(station)) => Some(station),
             _ => None,
         };
         Ok(found.into_iter().map(|bytes| bytes.and_then(station)).collect())
+    }
+
+    /// Asks one thing of each station, a pipeline per partition: one that leaves its partition is refused
+    /// by a cluster. The answers come in the order of the stations.
+    async fn of_each<T: redis::FromRedisValue>(
+        &self,
+        stations: &[StationId],
+        ask: impl Fn(&mut redis::Pipeline, Partition, &StationId),
+    ) -> Result<Vec<T>, Error> {
+        let mut asked: BTreeMap<Partition, (redis::Pipeline, Vec<usize>)> = BTreeMap::new();
+        for (at, station) in stations.iter().enumerate() {
+            let partition = self.keys().partition_of(station);
+            let (pipe, places) = asked.entry(partition).or_insert_with(|| (redis::pipe(), Vec::new()));
+            ask(pipe, partition, station);
+            places.push(at);
+        }
+        let answers = try_join_all(asked.into_values().map(|(pipe, places)| async move {
+            let answers: Vec<T> = pipe.query_async(&mut self.hot()).await?;
+            Ok::<_, Error>(places.into_iter().zip(answers))
+        }));
+        let mut placed: Vec<(usize, T)> = answers.await?.into_iter().flatten().collect();
+        placed.sort_by_key(|(at, _)| *at);
+        Ok(placed.into_iter().map(|(_, answer)| answer).collect())
     }
 
     /// A partition's stations with their newest observations and latest forecasts.

@@ -41,6 +41,8 @@ pub struct RedisServer {
     adopted: bool,
     port: u16,
     dir: PathBuf,
+    /// Settings beside those that every server here has.
+    settings: Vec<String>,
     // Dropped last: the server writes into it until it has stopped.
     _throw_away: Option<tempfile::TempDir>,
 }
@@ -55,9 +57,9 @@ impl RedisServer {
         std::fs::create_dir_all(dir)?;
         let dir = dir.canonicalize()?;
         if serves(port, &dir) {
-            return Ok(Self { child: None, adopted: true, port, dir, _throw_away: None });
+            return Ok(Self { child: None, adopted: true, port, dir, settings: Vec::new(), _throw_away: None });
         }
-        Self::start(port, dir, None)
+        Self::start(port, dir, Vec::new(), None)
     }
 
     /// Starts one on a free port in a folder that is removed afterwards, for a test.
@@ -65,23 +67,37 @@ impl RedisServer {
     /// # Errors
     /// [`ServerError`].
     pub fn temporary() -> Result<Self, ServerError> {
+        Self::temporary_with(&[])
+    }
+
+    /// The same with settings of redis.conf as arguments, such as `["--cluster-enabled", "yes"]`.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn temporary_with(settings: &[&str]) -> Result<Self, ServerError> {
+        let settings: Vec<String> = settings.iter().map(|s| (*s).to_owned()).collect();
         let mut tries = 5;
         loop {
             let dir = tempfile::tempdir()?;
             tries -= 1;
             // A port that was free a moment ago may be somebody's outgoing connection by now.
-            match Self::start(free_port()?, dir.path().to_owned(), Some(dir)) {
+            match Self::start(free_port()?, dir.path().to_owned(), settings.clone(), Some(dir)) {
                 Err(ServerError::PortInUse(_) | ServerError::Exited(_)) if tries > 0 => {}
                 started => return started,
             }
         }
     }
 
-    fn start(port: u16, dir: PathBuf, throw_away: Option<tempfile::TempDir>) -> Result<Self, ServerError> {
+    fn start(
+        port: u16,
+        dir: PathBuf,
+        settings: Vec<String>,
+        throw_away: Option<tempfile::TempDir>,
+    ) -> Result<Self, ServerError> {
         if TcpListener::bind(("127.0.0.1", port)).is_err() {
             return Err(ServerError::PortInUse(port));
         }
-        let mut server = Self { child: None, adopted: false, port, dir, _throw_away: throw_away };
+        let mut server = Self { child: None, adopted: false, port, dir, settings, _throw_away: throw_away };
         server.spawn()?;
         Ok(server)
     }
@@ -91,7 +107,7 @@ impl RedisServer {
         let mut command = Command::new("redis-server");
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"]);
         command.args(["--maxmemory-policy", "noeviction", "--daemonize", "no"]);
-        command.arg("--dir").arg(&self.dir).arg("--logfile").arg(&log);
+        command.arg("--dir").arg(&self.dir).arg("--logfile").arg(&log).args(&self.settings);
         // Ctrl-C in a terminal goes to the whole process group; Redis must outlive our draining.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);

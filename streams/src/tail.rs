@@ -1,16 +1,17 @@
 //! Tailing: following every stream from a position, as the api does.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use redis::aio::MultiplexedConnection;
-use redis::streams::{StreamRangeReply, StreamReadReply};
+use futures_util::future::{join_all, try_join_all};
+use redis::streams::{StreamKey, StreamRangeReply, StreamReadReply};
 use weather::Forecast;
 
 use crate::codec::{DecodeError, Entry, decode_forecast};
 use crate::connection::Redis;
 use crate::error::Error;
 use crate::keys::{FIELD, Partition, StreamId};
+use crate::link::Link;
 
 /// Which of a partition's two streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,13 +53,17 @@ pub struct Updates {
     pub complete_to: u64,
 }
 
+/// Time between looks at the streams of an idle cluster.
+const POLL: Duration = Duration::from_millis(20);
+/// How far apart the clocks of a cluster's nodes may be, milliseconds.
+const SKEW: u64 = 2000;
 /// Entries of one stream per read.
 const COUNT: usize = 1000;
 
 /// Follows both streams of every partition, on a connection of its own.
 pub struct Tail {
     redis: Redis,
-    connection: MultiplexedConnection,
+    connection: Link,
     streams: Vec<(Partition, Log, String)>,
     positions: HashMap<String, StreamId>,
 }
@@ -78,11 +83,15 @@ impl Tail {
             streams.push((partition, Log::Observations, redis.keys().obs(partition)));
             streams.push((partition, Log::Forecasts, redis.keys().forecast(partition)));
         }
-        let mut pipe = redis::pipe();
-        for (_, _, key) in &streams {
-            pipe.cmd("XREVRANGE").arg(key).arg("+").arg("-").arg("COUNT").arg(1);
-        }
-        let newest: Vec<StreamRangeReply> = pipe.query_async(&mut redis.hot()).await?;
+        let ends = streams.iter().map(|(_, _, key)| {
+            let redis = &redis;
+            async move {
+                let mut command = redis::cmd("XREVRANGE");
+                command.arg(key).arg("+").arg("-").arg("COUNT").arg(1);
+                Ok::<_, Error>(command.query_async::<StreamRangeReply>(&mut redis.hot()).await?)
+            }
+        });
+        let newest = try_join_all(ends).await?;
         let mut positions = HashMap::new();
         for ((_, _, key), reply) in streams.iter().zip(newest) {
             let id = reply.ids.first().map_or(Ok(StreamId::default()), |entry| entry.id.parse());
@@ -102,19 +111,10 @@ impl Tail {
     /// # Errors
     /// When the connection failed; [`Tail::reconnect`] goes on where it stopped.
     pub async fn next(&mut self, block: Duration) -> Result<Updates, Error> {
-        let mut command = redis::cmd("XREAD");
-        command.arg("COUNT").arg(COUNT).arg("BLOCK").arg(u64::try_from(block.as_millis()).unwrap_or(u64::MAX));
-        command.arg("STREAMS");
-        for (_, _, key) in &self.streams {
-            command.arg(key);
-        }
-        for (_, _, key) in &self.streams {
-            command.arg(self.positions.get(key).copied().unwrap_or_default().to_string());
-        }
-        let reply: Option<StreamReadReply> = command.query_async(&mut self.connection).await?;
+        let streams = if self.redis.is_cluster() { self.poll(block).await? } else { self.wait(block).await? };
         let mut found = Updates::default();
         let mut truncated: Option<u64> = None;
-        for stream in reply.map(|r| r.keys).unwrap_or_default() {
+        for stream in streams {
             let Some((partition, log, key)) = self.streams.iter().find(|(_, _, key)| *key == stream.key) else {
                 continue;
             };
@@ -130,7 +130,52 @@ impl Tail {
         }
         found.updates.sort_by_key(|u| u.id);
         found.complete_to = truncated.unwrap_or_else(|| self.position());
+        if self.redis.is_cluster() {
+            // Its nodes have a clock each, and are not read at the same moment.
+            found.complete_to = found.complete_to.saturating_sub(SKEW);
+        }
         Ok(found)
+    }
+
+    /// New entries of one server: one command that waits on all streams.
+    async fn wait(&mut self, block: Duration) -> Result<Vec<StreamKey>, Error> {
+        let mut command = redis::cmd("XREAD");
+        command.arg("COUNT").arg(COUNT).arg("BLOCK").arg(u64::try_from(block.as_millis()).unwrap_or(u64::MAX));
+        command.arg("STREAMS");
+        for (_, _, key) in &self.streams {
+            command.arg(key);
+        }
+        for (_, _, key) in &self.streams {
+            command.arg(self.positions.get(key).copied().unwrap_or_default().to_string());
+        }
+        let reply: Option<StreamReadReply> = command.query_async(&mut self.connection).await?;
+        Ok(reply.map(|r| r.keys).unwrap_or_default())
+    }
+
+    /// New entries of a cluster, where no command reaches two partitions: every stream is asked again and
+    /// again.
+    async fn poll(&mut self, block: Duration) -> Result<Vec<StreamKey>, Error> {
+        let deadline = Instant::now() + block;
+        loop {
+            let asked = self.streams.iter().map(|(_, _, key)| {
+                let position = self.positions.get(key).copied().unwrap_or_default().to_string();
+                let mut connection = self.connection.clone();
+                async move {
+                    let mut command = redis::cmd("XREAD");
+                    command.arg("COUNT").arg(COUNT).arg("STREAMS").arg(key).arg(position);
+                    Ok::<Option<StreamReadReply>, Error>(command.query_async(&mut connection).await?)
+                }
+            });
+            let answers = join_all(asked).await;
+            let failed = answers.iter().find_map(|answer| answer.as_ref().err()).cloned();
+            let found: Vec<StreamKey> = answers.into_iter().flatten().flatten().flat_map(|r| r.keys).collect();
+            // What the nodes that live have is not held up by one that does not.
+            match failed {
+                Some(error) if found.is_empty() => return Err(error),
+                _ if !found.is_empty() || Instant::now() >= deadline => return Ok(found),
+                _ => tokio::time::sleep(POLL).await,
+            }
+        }
     }
 
     /// Opens a new connection after one failed; positions are kept.

@@ -28,7 +28,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, default_value = "Global station forecaster, hourly window of 96 h, 48 leads")]
     description: String,
     /// Train each member for so many steps: the same data, seed and steps give the same weights.
-    #[arg(long, default_value_t = 4500)]
+    #[arg(long, default_value_t = 5500)]
     steps: u64,
     /// Train each member for about so many minutes instead (the steps that fit are measured first).
     #[arg(long, conflicts_with = "steps")]
@@ -54,7 +54,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, default_value_t = 96)]
     latent: usize,
     /// Networks that are trained one after another and averaged.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 3)]
     members: usize,
     /// Train only this member, the first being 1, and leave it as a checkpoint: several processes can
     /// share the work, before the same command with --resume puts the members together.

@@ -25,6 +25,8 @@ pub const COMMIT: &str = "weatherglass_worker_commit_duration_seconds";
 pub const LATENCY: &str = "weatherglass_worker_latency_seconds";
 /// Commits refused because another worker owns the partition.
 pub const FENCED: &str = "weatherglass_worker_fenced_commits_total";
+/// Commits refused because Redis had gone back to an earlier state: restored, or failed over.
+pub const DIVERGED: &str = "weatherglass_worker_diverged_commits_total";
 /// Failed Redis commands by `kind`.
 pub const REDIS_ERRORS: &str = "weatherglass_worker_redis_errors_total";
 /// Partitions this worker owns.
@@ -60,6 +62,7 @@ pub(crate) fn describe() {
     describe_histogram!(COMMIT, Unit::Seconds, "Time of one atomic commit");
     describe_histogram!(LATENCY, Unit::Seconds, "Time from receipt to committed forecast");
     describe_counter!(FENCED, Unit::Count, "Commits refused because another worker owns the partition");
+    describe_counter!(DIVERGED, Unit::Count, "Commits refused because Redis had gone back to an earlier state");
     describe_counter!(REDIS_ERRORS, Unit::Count, "Failed Redis commands by kind");
     describe_gauge!(PARTITIONS, Unit::Count, "Partitions this worker owns");
     describe_gauge!(WORKERS, Unit::Count, "Worker processes that share the partitions");
@@ -72,7 +75,7 @@ pub(crate) fn describe() {
     describe_gauge!(MODEL, Unit::Count, "1 for the model version that serves, 0 for those before it");
     describe_counter!(SWAPS, Unit::Count, "Times that another model version took over");
     describe_counter!(REFUSED, Unit::Count, "Model versions that were refused, by reason");
-    for name in [FORECASTS, CONFLATED, FENCED, UNREADABLE, SWAPS] {
+    for name in [FORECASTS, CONFLATED, FENCED, DIVERGED, UNREADABLE, SWAPS] {
         counter!(name).absolute(0);
     }
     for change in ["newest", "late", "corrected", "duplicate", "too_old"] {

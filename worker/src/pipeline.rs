@@ -26,13 +26,18 @@ pub(crate) struct Pipeline {
     redis: Redis,
     inference: Inference,
     windows: Windows,
+    /// How many commits of each partition there have been, as its last one here said.
+    commits: HashMap<Partition, u64>,
     /// Leases that Redis has refused, to be told to the source.
     refused: Vec<Lease>,
+    /// Partitions of which Redis has gone back to an earlier state, to be told to the source.
+    diverged: Vec<Partition>,
 }
 
 impl Pipeline {
     pub(crate) fn new(redis: Redis, inference: Inference, cached_stations: usize) -> Self {
-        Self { redis, inference, windows: Windows::new(cached_stations), refused: Vec::new() }
+        let windows = Windows::new(cached_stations);
+        Self { redis, inference, windows, commits: HashMap::new(), refused: Vec::new(), diverged: Vec::new() }
     }
 
     /// Processes batches until shutdown. A batch that was read is committed first.
@@ -54,6 +59,9 @@ impl Pipeline {
             for lease in self.refused.drain(..) {
                 source.disown(lease);
             }
+            for partition in self.diverged.drain(..) {
+                source.look_again(partition);
+            }
             match step {
                 Ok(()) => backoff.reset(),
                 Err(failure) => {
@@ -62,6 +70,7 @@ impl Pipeline {
                     health.set_reading(false);
                     source.distrust();
                     self.windows.forget_all();
+                    self.commits.clear();
                     backoff.wait(shutdown).await;
                 }
             }
@@ -73,6 +82,7 @@ impl Pipeline {
     /// One batch, from entries to commits. The outer error ends the worker, the inner one is Redis's.
     async fn process(&mut self, work: Work) -> anyhow::Result<Result<(), Error>> {
         self.windows.forget_partitions(self.redis.keys(), &work.taken);
+        self.commits.retain(|partition, _| !work.taken.contains(partition));
         if work.deliveries.is_empty() {
             return Ok(Ok(()));
         }
@@ -129,32 +139,44 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Commits every partition. One that has another owner by now is dropped; any other failure is
-    /// returned after all have been tried.
+    /// Commits every partition. One that has another owner by now, or has gone back to an earlier state, is
+    /// dropped; any other failure is returned after all have been tried.
     async fn commit(&mut self, commits: Commits, leases: &HashMap<Partition, Lease>) -> Result<(), Error> {
         let Commits { batches, mut tallies, stations } = commits;
-        let redis = &self.redis;
+        let (redis, known) = (&self.redis, &self.commits);
         let done = join_all(batches.iter().filter_map(|(partition, batch)| {
             let lease = leases.get(partition)?;
-            Some(async move { (lease, commit_one(redis, lease, batch).await) })
+            Some(async move { (lease, commit_one(redis, lease, batch, known.get(partition).copied()).await) })
         }))
         .await;
         let mut outcome = Ok(());
         for (lease, result) in done {
             let partition = lease.partition;
             match result {
-                Ok(Committed::Done(_)) => tallies.remove(&partition).unwrap_or_default().publish(),
-                Ok(Committed::Repeated) => {}
+                Ok(Committed::Done { commits, .. }) => {
+                    self.commits.insert(partition, commits);
+                    tallies.remove(&partition).unwrap_or_default().publish();
+                }
+                Ok(Committed::Repeated { commits }) => {
+                    self.commits.insert(partition, commits);
+                }
                 Err(failure) => {
                     if let Some(stations) = stations.get(&partition) {
                         self.windows.forget(stations.iter());
                     }
-                    if failure == Error::Fenced(partition) {
-                        counter!(metrics::FENCED).increment(1);
-                        warn!(partition, "a commit was refused: another worker owns the partition");
-                        self.refused.push(lease.clone());
-                    } else {
-                        outcome = Err(failure);
+                    match failure {
+                        Error::Fenced(_) => {
+                            counter!(metrics::FENCED).increment(1);
+                            warn!(partition, "a commit was refused: another worker owns the partition");
+                            self.refused.push(lease.clone());
+                        }
+                        Error::Diverged(_) => {
+                            counter!(metrics::DIVERGED).increment(1);
+                            error!(partition, "Redis has gone back to an earlier state; its entries are read again");
+                            self.commits.remove(&partition);
+                            self.diverged.push(partition);
+                        }
+                        failure => outcome = Err(failure),
                     }
                 }
             }
@@ -163,9 +185,9 @@ impl Pipeline {
     }
 }
 
-async fn commit_one(redis: &Redis, lease: &Lease, batch: &Batch) -> Result<Committed, Error> {
+async fn commit_one(redis: &Redis, lease: &Lease, batch: &Batch, known: Option<u64>) -> Result<Committed, Error> {
     let begun = Instant::now();
-    let committed = redis.commit(lease, batch).await;
+    let committed = redis.commit(lease, batch, known).await;
     histogram!(metrics::COMMIT).record(begun.elapsed().as_secs_f64());
     committed
 }

@@ -91,6 +91,12 @@ impl Source {
         self.refused.insert(lease.token);
     }
 
+    /// Has a partition's pending entries looked up again, and what is remembered of it forgotten.
+    pub(crate) fn look_again(&mut self, partition: Partition) {
+        self.settled.remove(&partition);
+        self.recovered.retain(|d| d.partition != partition);
+    }
+
     /// Takes over what is pending of partitions that are newly ours, before anything new of them.
     ///
     /// Nothing of ours is in progress here, so whatever is pending was handed to somebody else.

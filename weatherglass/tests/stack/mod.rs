@@ -59,6 +59,8 @@ pub(crate) struct Stack {
     ports: HashMap<(Service, bool), u16>,
     running: HashMap<Service, Child>,
     extra: Vec<(Service, String)>,
+    /// Another Redis than its own.
+    elsewhere: Option<String>,
 }
 
 impl Stack {
@@ -68,6 +70,11 @@ impl Stack {
 
     /// With extra arguments for some services.
     pub(crate) async fn start_with(extra: &[(Service, &str)]) -> Self {
+        Self::start_at(None, extra).await
+    }
+
+    /// On a Redis elsewhere.
+    pub(crate) async fn start_at(url: Option<&str>, extra: &[(Service, &str)]) -> Self {
         let mut ports = HashMap::new();
         for service in Service::ALL {
             ports.insert((service, false), free_port());
@@ -79,6 +86,7 @@ impl Stack {
             ports,
             running: HashMap::new(),
             extra: extra.iter().map(|(s, a)| (*s, (*a).to_owned())).collect(),
+            elsewhere: url.map(str::to_owned),
         };
         for service in Service::ALL {
             stack.spawn(service);
@@ -108,6 +116,7 @@ impl Stack {
                 command.arg("--web").arg(repository().join("web/dist"));
             }
         }
+        command.args(self.elsewhere.iter().map(|url| format!("--redis-url={url}")));
         for (_, argument) in self.extra.iter().filter(|(s, _)| *s == service) {
             command.arg(argument);
         }
@@ -168,6 +177,7 @@ impl Stack {
         let mut command = Command::new(env!("CARGO_BIN_EXE_weatherglass"));
         command.args(["worker", "--lease", "2", "--metrics-listen", "127.0.0.1:0"]);
         command.args(["--redis-port", &self.redis.port().to_string()]);
+        command.args(self.elsewhere.iter().map(|url| format!("--redis-url={url}")));
         command.arg("--models").arg(repository().join("models/weights"));
         command.env("WEATHERGLASS_LOG", "warn").stdin(Stdio::null()).spawn().unwrap()
     }
@@ -201,7 +211,11 @@ impl Stack {
     }
 
     pub(crate) async fn connect_redis(&self) -> streams::Redis {
-        streams::Redis::connect(&self.redis.config()).await.unwrap()
+        streams::Redis::connect(&self.redis_config()).await.unwrap()
+    }
+
+    fn redis_config(&self) -> streams::RedisConfig {
+        streams::RedisConfig { redis_url: self.elsewhere.clone(), ..self.redis.config() }
     }
 
     pub(crate) async fn post(&self, body: impl Into<reqwest::Body>, content_type: &str) -> (u16, Value) {
@@ -267,7 +281,7 @@ impl Drop for Stack {
         if std::thread::panicking() {
             return;
         }
-        let config = self.redis.config();
+        let config = self.redis_config();
         let check = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
