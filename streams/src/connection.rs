@@ -121,6 +121,7 @@ pub struct Redis {
     pool: bb8::Pool<Patient>,
     hot: ConnectionManager,
     keys: Keys,
+    prefix: String,
 }
 
 impl Redis {
@@ -141,7 +142,22 @@ impl Redis {
         let inner = RedisConnectionManager::new(client.get_connection_info().clone())?;
         let manager = Patient { inner, client: client.clone() };
         let pool = bb8::Pool::builder().max_size(POOL_SIZE).connection_timeout(CONNECT_TIMEOUT).build(manager).await?;
-        Ok(Self { client, pool, hot, keys: Keys::new(&config.key_prefix, partitions) })
+        let keys = Keys::new(&config.key_prefix, partitions);
+        Ok(Self { client, pool, hot, keys, prefix: config.key_prefix.clone() })
+    }
+
+    /// Tells a Redis that has lost its data how many partitions there are. To be called now and then
+    /// by those who write: a process that starts next would otherwise settle another number.
+    ///
+    /// # Errors
+    /// [`Error::Partitions`] when Redis has been set up anew with another number: what this process
+    /// would write from now on, nobody would find.
+    pub async fn settle_again(&self) -> Result<(), Error> {
+        let configured = self.keys.partitions();
+        match stored_partitions(&mut self.hot(), &self.prefix, configured).await? {
+            stored if stored == configured => Ok(()),
+            stored => Err(Error::Partitions { stored, configured }),
+        }
     }
 
     /// The names of its keys.
@@ -223,12 +239,23 @@ impl bb8::ManageConnection for Patient {
 }
 
 async fn settle_partitions(connection: &mut ConnectionManager, config: &RedisConfig) -> Result<u16, Error> {
-    let key = Keys::new(&config.key_prefix, 1).partition_count();
-    let wanted = config.partitions.unwrap_or(DEFAULT_PARTITIONS);
-    let (_, stored): (Option<()>, u16) =
-        redis::pipe().cmd("SET").arg(&key).arg(wanted).arg("NX").cmd("GET").arg(&key).query_async(connection).await?;
+    let stored =
+        stored_partitions(connection, &config.key_prefix, config.partitions.unwrap_or(DEFAULT_PARTITIONS)).await?;
     match config.partitions {
         Some(configured) if configured != stored => Err(Error::Partitions { stored, configured }),
         _ => Ok(stored),
     }
+}
+
+/// The number of partitions that Redis holds; one that holds none is given `wanted`.
+async fn stored_partitions(connection: &mut ConnectionManager, prefix: &str, wanted: u16) -> Result<u16, Error> {
+    let key = Keys::new(prefix, 1).partition_count();
+    // Asked first: a Redis that is full or read-only answers what it holds, and refuses to be told.
+    let held: Option<u16> = redis::cmd("GET").arg(&key).query_async(connection).await?;
+    if let Some(held) = held {
+        return Ok(held);
+    }
+    let (_, stored): (Option<()>, u16) =
+        redis::pipe().cmd("SET").arg(&key).arg(wanted).arg("NX").cmd("GET").arg(&key).query_async(connection).await?;
+    Ok(stored)
 }

@@ -23,4 +23,5 @@ pub use connection::{Redis, RedisConfig};
 pub use error::Error;
 pub use group::{Delivery, GroupReader, Pending};
 pub use keys::{Keys, Partition, StreamId};
+pub use query::Memory;
 pub use tail::{Log, Tail, Update};
