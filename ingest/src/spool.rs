@@ -1,8 +1,7 @@
 //! Observations that wait on this machine's disk while Redis can't take them.
 //!
-//! One file in the folder of `--spool`. A record is what one request brought: its key is the next
-//! number, its value a CRC-32 of the rest, the number of observations (both `u32`, little-endian) and
-//! a MessagePack array of binaries, each an entry as it will stand in an `obs` stream.
+//! One file in the folder of `--spool`. A record (`spool/record.rs`) is what one request brought, under
+//! the next number.
 //!
 //! A thread of its own has the file. It answers when the disk has a record, and takes all requests
 //! that wait by then in one transaction, so that one flush serves them all. What enters and leaves is
@@ -26,19 +25,19 @@ use std::time::Duration;
 use ::metrics::{counter, gauge};
 use anyhow::{Context, bail};
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
-use serde_bytes::ByteBuf;
-use streams::{Entry, Received};
+use streams::Received;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use crate::metrics;
 
+mod record;
+use record::{claimed, observations, record};
+
 const FILE: &str = "spool.redb";
 const WAITING: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("waiting");
 /// Records that could not be read when their turn came, as they were.
 const DAMAGED: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("damaged");
-/// Checksum and count before a record's entries.
-const HEAD: usize = 8;
 /// What a record costs beside its bytes.
 const OVERHEAD: u64 = 32;
 /// Memory for the file's pages; redb's own default is a gigabyte.
@@ -468,43 +467,6 @@ fn is_damage(error: &redb::Error) -> bool {
         redb::Error::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
         _ => false,
     }
-}
-
-/// The bytes of a record.
-fn record(observations: &[Received]) -> Vec<u8> {
-    let entries: Vec<ByteBuf> =
-        observations.iter().map(|o| ByteBuf::from(Entry::Observation(o.clone()).encode())).collect();
-    let mut value = vec![0; 4];
-    value.extend_from_slice(&(observations.len() as u32).to_le_bytes());
-    // Packing into memory fails only if a `Serialize` is at fault, which the tests would show.
-    value.extend_from_slice(&rmp_serde::to_vec(&entries).unwrap_or_default());
-    let checksum = crc32fast::hash(&value[4..]);
-    value[..4].copy_from_slice(&checksum.to_le_bytes());
-    value
-}
-
-/// How many observations a record says it has. A damaged one may say anything: no more than a
-/// request can hold is believed, and the same at every look.
-fn claimed(value: &[u8]) -> u64 {
-    let count = value.get(4..HEAD).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes);
-    if count as usize > crate::dialect::MOST_ITEMS { 0 } else { u64::from(count) }
-}
-
-/// What a record holds; none when it is damaged, or of a release that wrote otherwise.
-fn observations(value: &[u8]) -> Option<Vec<Received>> {
-    let checksum = value.get(..4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes)?;
-    if crc32fast::hash(value.get(4..)?) != checksum {
-        return None;
-    }
-    let entries: Vec<ByteBuf> = rmp_serde::from_slice(value.get(HEAD..)?).ok()?;
-    if entries.len() as u64 != claimed(value) {
-        return None;
-    }
-    let entry = |bytes: &ByteBuf| match Entry::decode(bytes) {
-        Ok(Entry::Observation(received)) => Some(received),
-        _ => None,
-    };
-    entries.iter().map(entry).collect()
 }
 
 #[cfg(test)]

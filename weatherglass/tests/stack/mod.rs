@@ -59,6 +59,7 @@ pub(crate) struct Stack {
     ports: HashMap<(Service, bool), u16>,
     running: HashMap<Service, Child>,
     extra: Vec<(Service, String)>,
+    has_worker: bool,
 }
 
 impl Stack {
@@ -68,6 +69,16 @@ impl Stack {
 
     /// With extra arguments for some services.
     pub(crate) async fn start_with(extra: &[(Service, &str)]) -> Self {
+        Self::start_these(&Service::ALL, extra).await
+    }
+
+    /// Without a worker: what comes in stays as it is, and nobody asks whether it was worked on.
+    pub(crate) async fn ingest_only(extra: &[&str]) -> Self {
+        let extra: Vec<(Service, &str)> = extra.iter().map(|argument| (Service::Ingest, *argument)).collect();
+        Self::start_these(&[Service::Ingest], &extra).await
+    }
+
+    async fn start_these(services: &[Service], extra: &[(Service, &str)]) -> Self {
         let mut ports = HashMap::new();
         for service in Service::ALL {
             ports.insert((service, false), free_port());
@@ -79,12 +90,13 @@ impl Stack {
             ports,
             running: HashMap::new(),
             extra: extra.iter().map(|(s, a)| (*s, (*a).to_owned())).collect(),
+            has_worker: services.contains(&Service::Worker),
         };
-        for service in Service::ALL {
-            stack.spawn(service);
+        for service in services {
+            stack.spawn(*service);
         }
-        for service in Service::ALL {
-            stack.ready(service).await;
+        for service in services {
+            stack.ready(*service).await;
         }
         stack
     }
@@ -119,7 +131,7 @@ impl Stack {
         format!("http://127.0.0.1:{}", self.ports[&(service, false)])
     }
 
-    async fn ready(&self, service: Service) {
+    pub(crate) async fn ready(&self, service: Service) {
         let port = self.ports[&(service, service == Service::Worker)];
         let url = format!("http://127.0.0.1:{port}/readyz");
         eventually(&format!("{} ready", service.name()), || async {
@@ -147,6 +159,20 @@ impl Stack {
         let mut child = self.running.remove(&service).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Whether it ends by itself, and not well.
+    pub(crate) async fn fails(&mut self, service: Service) {
+        let mut child = self.running.remove(&service).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "{} goes on", service.name());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        assert!(!status.success());
     }
 
     /// SIGTERM, and the exit code must be 0.
@@ -247,7 +273,7 @@ impl Drop for Stack {
             let _ = child.kill();
             let _ = child.wait();
         }
-        if std::thread::panicking() {
+        if std::thread::panicking() || !self.has_worker {
             return;
         }
         let config = self.redis.config();
