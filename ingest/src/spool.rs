@@ -352,13 +352,16 @@ impl Keeper {
                     }
                     None => damaged.push((number.value(), value.value().to_vec())),
                 }
-                if batch.observations.len() >= BATCH {
+                if batch.observations.len() >= BATCH || damaged.len() >= GROUP {
                     break;
                 }
             }
         }
         if !damaged.is_empty() {
             self.put_aside(file, &damaged)?;
+        } else if batch.observations.is_empty() {
+            // A count that a damaged record got wrong must not have everything spooled for ever.
+            self.show(|held| *held = Held::default());
         }
         Ok(batch)
     }
