@@ -52,6 +52,10 @@ STOPSIGNAL SIGTERM
 ENTRYPOINT ["weatherglass"]
 
 FROM runtime AS ingest
+# A volume that is mounted here for the first time takes over the folder's owner.
+USER root
+RUN install --directory --owner 10001 --group 10001 /var/lib/weatherglass
+USER 10001:10001
 EXPOSE 8001 9101
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s CMD ["weatherglass", "healthcheck", "http://127.0.0.1:8001/readyz"]
 CMD ["ingest"]

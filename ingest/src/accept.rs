@@ -2,11 +2,13 @@
 
 use ::metrics::counter;
 use serde::Serialize;
-use streams::{Appender, Error, Outcome, Received, Redis};
+use streams::{Error, Outcome, Received};
 use tracing::warn;
 use weather::{Admission, Observation, Rejection, Station, Time};
 
+use crate::link::Link;
 use crate::metrics;
+use crate::spool::{Spool, SpoolError};
 
 /// The refusal of one item of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -21,42 +23,78 @@ pub struct Refusal {
     pub detail: String,
 }
 
-/// The answer to a request. Every item is in one of the three.
+/// The answer to a request. Every item is accepted, a duplicate or rejected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Receipt {
-    /// Items that are in the stream now.
+    /// Items that are safe now: in the stream, or in the spool.
     pub accepted: usize,
+    /// How many of the accepted wait in the spool. Which of them are duplicates will be found when
+    /// Redis has them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub spooled: usize,
     /// Items that had been accepted before.
     pub duplicates: usize,
     /// Items that were refused.
     pub rejected: Vec<Refusal>,
 }
 
-/// The way from any door into Redis.
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks so
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// Why a request as a whole was not taken. It is welcome later.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Closed {
+    /// Redis did not take everything.
+    #[error("{0}")]
+    Redis(#[from] Error),
+    /// Redis needs what room it has left for what it has accepted already.
+    #[error("Redis is near its memory limit")]
+    NearlyFull,
+    /// The spool did not take it either.
+    #[error("Redis does not take observations now, and {0}")]
+    Spool(#[from] SpoolError),
+}
+
+/// Where a request's observations are.
+enum Kept {
+    Stream(Vec<Outcome>),
+    Spool,
+}
+
+/// The way from any door into Redis, or into the spool before it.
 #[derive(Clone)]
 pub struct Door {
-    redis: Redis,
-    appender: Appender,
+    link: Link,
+    spool: Option<Spool>,
     admission: Admission,
 }
 
 impl Door {
     /// A door that lets in what `admission` allows.
-    #[must_use]
-    pub const fn new(redis: Redis, appender: Appender, admission: Admission) -> Self {
-        Self { redis, appender, admission }
+    pub(crate) const fn new(link: Link, spool: Option<Spool>, admission: Admission) -> Self {
+        Self { link, spool, admission }
     }
 
-    /// Checks, flags and appends a request's items; answers once Redis has what was accepted.
+    /// Checks, flags and keeps a request's items; answers once what was accepted is safe.
+    ///
+    /// Once begun it is finished, whether or not anybody waits for the answer: some senders hang up
+    /// early and never send again.
     ///
     /// # Errors
-    /// When Redis did not take everything; the same request can be sent again without harm.
-    pub async fn accept(&self, items: Vec<Result<Observation, Rejection>>) -> Result<Receipt, Error> {
+    /// When not everything could be kept; the same request can be sent again without harm.
+    pub async fn accept(&self, items: Vec<Result<Observation, Rejection>>) -> Result<Receipt, Closed> {
+        let door = self.clone();
+        let finished = tokio::spawn(async move { door.take(items).await });
+        finished.await.unwrap_or(Err(Closed::Spool(SpoolError::Closed)))
+    }
+
+    async fn take(&self, items: Vec<Result<Observation, Rejection>>) -> Result<Receipt, Closed> {
         let now = Time::now();
         let received = jiff::Timestamp::now().as_millisecond();
         let mut receipt = Receipt::default();
         let mut good = Vec::with_capacity(items.len());
-        let total = items.len();
         for (index, item) in items.into_iter().enumerate() {
             match item.and_then(|o| self.admission.admit(&o, now).map(|flags| (o, flags))) {
                 Ok((observation, flags)) => good.push(Received { observation, flags, received }),
@@ -68,41 +106,99 @@ impl Door {
                 }),
             }
         }
-        let outcomes = self.appender.append(&good).await.inspect_err(count_error)?;
-        receipt.accepted = outcomes.iter().filter(|o| matches!(o, Outcome::Accepted(_))).count();
-        receipt.duplicates = outcomes.len() - receipt.accepted;
-        count(&receipt, total, &good);
+        match self.keep(&good).await? {
+            Kept::Stream(outcomes) => {
+                receipt.accepted = outcomes.iter().filter(|o| matches!(o, Outcome::Accepted(_))).count();
+                receipt.duplicates = outcomes.len() - receipt.accepted;
+            }
+            Kept::Spool => (receipt.accepted, receipt.spooled) = (good.len(), good.len()),
+        }
+        count(&receipt, &good);
         Ok(receipt)
     }
 
-    /// Registers a station or describes it anew.
+    /// Straight into Redis, or behind what the spool holds.
+    async fn keep(&self, good: &[Received]) -> Result<Kept, Closed> {
+        if good.is_empty() {
+            return Ok(Kept::Stream(Vec::new()));
+        }
+        let held_back = self.link.is_nearly_full();
+        if held_back {
+            counter!(metrics::HELD_BACK).increment(1);
+        }
+        if let Some(spool) = &self.spool
+            && (held_back || spool.holds_any())
+        {
+            spool.put(good).await?;
+            return Ok(Kept::Spool);
+        }
+        if held_back {
+            return Err(Closed::NearlyFull);
+        }
+        let failure = match self.append(good).await {
+            Ok(outcomes) => return Ok(Kept::Stream(outcomes)),
+            Err(failure) => failure,
+        };
+        count_error(&failure);
+        match &self.spool {
+            Some(spool) if failure.passes() => {
+                spool.put(good).await?;
+                Ok(Kept::Spool)
+            }
+            _ => Err(failure.into()),
+        }
+    }
+
+    async fn append(&self, good: &[Received]) -> Result<Vec<Outcome>, Error> {
+        self.link.appender()?.append(good).await
+    }
+
+    /// Registers a station or describes it anew. Never spooled: who describes stations can wait.
     ///
     /// # Errors
     /// When Redis did not take it.
-    pub async fn put_station(&self, station: &Station) -> Result<(), Error> {
-        self.appender.put_station(station).await.inspect_err(count_error)?;
+    pub async fn put_station(&self, station: &Station) -> Result<(), Closed> {
+        if self.link.is_nearly_full() {
+            counter!(metrics::HELD_BACK).increment(1);
+            return Err(Closed::NearlyFull);
+        }
+        let put = async { self.link.appender()?.put_station(station).await };
+        put.await.inspect_err(count_error)?;
         counter!(metrics::STATIONS).increment(1);
         Ok(())
     }
 
-    /// Whether Redis answers.
+    /// Whether observations are welcome, and in which words.
     ///
     /// # Errors
     /// What stands in the way.
-    pub async fn ready(&self) -> Result<(), Error> {
-        self.redis.ping().await
+    pub async fn ready(&self) -> Result<String, Closed> {
+        let Some(spool) = &self.spool else {
+            self.link.redis()?.ping().await?;
+            return Ok("ready\n".to_owned());
+        };
+        if spool.is_nearly_full() {
+            return Err(SpoolError::Full(spool.held().bytes >> 20).into());
+        }
+        let reached = async { self.link.redis()?.ping().await };
+        if !spool.holds_any() && reached.await.is_ok() {
+            return Ok("ready\n".to_owned());
+        }
+        Ok(format!("ready, spooling: {} observations\n", spool.held().observations))
     }
 }
 
-fn count_error(error: &Error) {
+pub(crate) fn count_error(error: &Error) {
     warn!(%error, "Redis did not take a request");
     counter!(metrics::REDIS_ERRORS, "kind" => error.label()).increment(1);
 }
 
-/// Counted once per answered request: one that failed will be sent again.
-fn count(receipt: &Receipt, total: usize, good: &[Received]) {
-    counter!(metrics::RECEIVED).increment(total as u64);
-    counter!(metrics::ACCEPTED).increment(receipt.accepted as u64);
+/// Counted once per answered request: one that failed will be sent again. What was spooled is counted
+/// where the spool has it (`spool.rs`).
+fn count(receipt: &Receipt, good: &[Received]) {
+    let direct = receipt.accepted - receipt.spooled;
+    counter!(metrics::RECEIVED).increment((direct + receipt.duplicates + receipt.rejected.len()) as u64);
+    counter!(metrics::ACCEPTED).increment(direct as u64);
     counter!(metrics::DUPLICATE).increment(receipt.duplicates as u64);
     for refusal in &receipt.rejected {
         counter!(metrics::REJECTED, "reason" => refusal.reason).increment(1);

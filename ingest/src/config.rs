@@ -29,6 +29,12 @@ pub struct Config {
     /// File of keys, one a line: `KEY` for any station, or `KEY STATION` for one (a trailing * matches a network).
     #[arg(long, env = "WEATHERGLASS_KEYS_FILE", value_name = "FILE")]
     pub keys_file: Option<PathBuf>,
+    /// Folder in which observations wait while Redis can't take them; without it the answer is 503.
+    #[arg(long, env = "WEATHERGLASS_SPOOL", value_name = "DIR")]
+    pub spool: Option<PathBuf>,
+    /// MiB of observations that the spool may hold.
+    #[arg(long, env = "WEATHERGLASS_SPOOL_LIMIT", default_value_t = 1024, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    pub spool_limit: u64,
 }
 
 impl Config {

@@ -159,9 +159,8 @@ async fn put_station(
     Ok(Json(station))
 }
 
-async fn ready(State(context): State<Shared>) -> Result<&'static str, Problem> {
-    context.door.ready().await?;
-    Ok("ready\n")
+async fn ready(State(context): State<Shared>) -> Result<String, Problem> {
+    Ok(context.door.ready().await?)
 }
 
 fn granted(context: &Shared, headers: &HeaderMap) -> Result<Grant, Problem> {

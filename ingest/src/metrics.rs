@@ -1,10 +1,12 @@
-//! The metrics of ingest. Received = accepted + duplicate + rejected, always.
+//! The metrics of ingest. Received = accepted + duplicate + rejected + what waits in the spool, at any
+//! quiet moment and over all processes that used the spool; for one of them alone, add to what it
+//! received what it found in the spool at its start.
 
-use ::metrics::{Unit, counter, describe_counter, describe_histogram};
+use ::metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use weather::admission::Reason;
 
 /// Items that arrived. A body that can't be read counts as one, since nobody knows what it held; a
-/// request that Redis did not take is not counted until it is sent again.
+/// request that was not taken is not counted until it is sent again.
 pub const RECEIVED: &str = "weatherglass_ingest_received_observations_total";
 /// Items that are in the stream.
 pub const ACCEPTED: &str = "weatherglass_ingest_accepted_observations_total";
@@ -23,6 +25,28 @@ pub const DURATION: &str = "weatherglass_ingest_request_duration_seconds";
 /// Failed Redis commands by `kind`.
 pub const REDIS_ERRORS: &str = "weatherglass_ingest_redis_errors_total";
 
+/// Items that were put into the spool: received, and accepted or duplicate when Redis has them.
+pub const SPOOLED: &str = "weatherglass_ingest_spooled_observations_total";
+/// Items that Redis has from the spool, by `outcome`; counted as accepted or duplicate too.
+pub const SPOOL_DRAINED: &str = "weatherglass_ingest_spool_drained_observations_total";
+/// Items that wait in the spool.
+pub const SPOOL_OBSERVATIONS: &str = "weatherglass_ingest_spool_observations";
+/// Items that waited in the spool when this process started; an earlier one had received them.
+pub const SPOOL_FOUND: &str = "weatherglass_ingest_spool_found_observations";
+/// Bytes of the records in the spool, held against its limit.
+pub const SPOOL_BYTES: &str = "weatherglass_ingest_spool_bytes";
+/// Requests that the spool did not take, by `reason`.
+pub const SPOOL_REFUSED: &str = "weatherglass_ingest_spool_refused_requests_total";
+/// Damaged records of the spool, put aside; their items are rejected as [`DAMAGED_IN_SPOOL`].
+pub const SPOOL_DAMAGED: &str = "weatherglass_ingest_spool_damaged_records_total";
+/// The used share of Redis's memory limit; 0 without a limit.
+pub const MEMORY: &str = "weatherglass_ingest_redis_memory_ratio";
+/// Requests kept from a Redis that is near its memory limit.
+pub const HELD_BACK: &str = "weatherglass_ingest_held_back_requests_total";
+
+/// The `reason` of items that had been taken and can't be read any more.
+pub const DAMAGED_IN_SPOOL: &str = "damaged_in_spool";
+
 /// Describes them and sets the counters to zero, so that a rate exists before the first fault.
 pub fn describe() {
     describe_counter!(RECEIVED, Unit::Count, "Items that arrived");
@@ -34,11 +58,21 @@ pub fn describe() {
     describe_counter!(REQUESTS, Unit::Count, "Requests by route and status");
     describe_histogram!(DURATION, Unit::Seconds, "Time from the request's head to its answer, by route");
     describe_counter!(REDIS_ERRORS, Unit::Count, "Failed Redis commands by kind");
-    for name in [RECEIVED, ACCEPTED, DUPLICATE, STATIONS] {
+    describe_spool();
+    for name in [RECEIVED, ACCEPTED, DUPLICATE, STATIONS, SPOOLED, SPOOL_DAMAGED, HELD_BACK] {
         counter!(name).absolute(0);
     }
-    for reason in Reason::ALL {
-        counter!(REJECTED, "reason" => reason.label()).absolute(0);
+    for reason in Reason::ALL.iter().map(|reason| reason.label()).chain([DAMAGED_IN_SPOOL]) {
+        counter!(REJECTED, "reason" => reason).absolute(0);
+    }
+    for outcome in ["accepted", "duplicate"] {
+        counter!(SPOOL_DRAINED, "outcome" => outcome).absolute(0);
+    }
+    for reason in crate::spool::SpoolError::LABELS {
+        counter!(SPOOL_REFUSED, "reason" => reason).absolute(0);
+    }
+    for name in [SPOOL_OBSERVATIONS, SPOOL_FOUND, SPOOL_BYTES, MEMORY] {
+        gauge!(name).set(0);
     }
     for flag in ["suspect", "fail"] {
         counter!(FLAGGED, "flag" => flag).absolute(0);
@@ -46,4 +80,16 @@ pub fn describe() {
     for kind in streams::Error::LABELS {
         counter!(REDIS_ERRORS, "kind" => kind).absolute(0);
     }
+}
+
+fn describe_spool() {
+    describe_counter!(SPOOLED, Unit::Count, "Items that were put into the spool");
+    describe_counter!(SPOOL_DRAINED, Unit::Count, "Items that Redis has from the spool, by outcome");
+    describe_gauge!(SPOOL_OBSERVATIONS, Unit::Count, "Items that wait in the spool");
+    describe_gauge!(SPOOL_FOUND, Unit::Count, "Items that waited in the spool when this process started");
+    describe_gauge!(SPOOL_BYTES, Unit::Bytes, "Bytes of the records in the spool");
+    describe_counter!(SPOOL_REFUSED, Unit::Count, "Requests that the spool did not take, by reason");
+    describe_counter!(SPOOL_DAMAGED, Unit::Count, "Damaged records of the spool, put aside");
+    describe_gauge!(MEMORY, Unit::Count, "The used share of Redis's memory limit");
+    describe_counter!(HELD_BACK, Unit::Count, "Requests kept from a Redis that is near its memory limit");
 }

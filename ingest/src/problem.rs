@@ -4,6 +4,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::accept::Closed;
+
 /// A request that could not be taken.
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {
@@ -18,9 +20,9 @@ impl Problem {
     }
 }
 
-impl From<streams::Error> for Problem {
-    fn from(error: streams::Error) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Redis did not take the request", format!("{error}; send it again"))
+impl From<Closed> for Problem {
+    fn from(closed: Closed) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "The request was not taken", format!("{closed}; send it again"))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Appending: how observations and station descriptions enter Redis.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use futures_util::future::join_all;
 use redis::Script;
@@ -18,8 +18,6 @@ const CHUNK: usize = 256;
 /// How long a resent report is recognised here after the last one of its hour. The workers
 /// recognise it for as long as their windows reach.
 const SEEN_SECONDS: i64 = 6 * 3600;
-/// Stations remembered as registered before the memory is emptied and Redis asked again.
-const KNOWN_STATIONS: usize = 200_000;
 
 static APPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/append.lua")));
 
@@ -32,18 +30,17 @@ pub enum Outcome {
     Duplicate,
 }
 
-/// Writes to the `obs` streams. Clones share the memory of known stations.
+/// Writes to the `obs` streams.
 #[derive(Clone)]
 pub struct Appender {
     redis: Redis,
-    known: Arc<Mutex<HashSet<StationId>>>,
 }
 
 impl Appender {
     /// An appender to `redis`.
     #[must_use]
-    pub fn new(redis: Redis) -> Self {
-        Self { redis, known: Arc::default() }
+    pub const fn new(redis: Redis) -> Self {
+        Self { redis }
     }
 
     /// Appends observations, in order per station, and answers in the order given once Redis has them.
@@ -86,9 +83,11 @@ impl Appender {
         let mut seen: BTreeMap<i64, usize> = BTreeMap::new();
         let mut call = APPEND.prepare_invoke();
         call.key(keys.obs(partition)).key(keys.stations(partition)).arg(SEEN_SECONDS);
-        let new = self.unknown(chunk.iter().map(|i| &all[*i].observation.station));
-        call.arg(new.len());
-        for station in &new {
+        // Every time, not once per process: a Redis that came back without its data, or without the
+        // last second of it, has forgotten stations that this process would believe registered.
+        let stations: BTreeSet<&StationId> = chunk.iter().map(|i| &all[*i].observation.station).collect();
+        call.arg(stations.len());
+        for station in stations {
             call.arg(station.as_str()).arg(encode_station(&Station::unregistered(station.clone())));
         }
         for index in chunk {
@@ -104,7 +103,6 @@ impl Appender {
         }
         let ids: Vec<String> = call.invoke_async(&mut self.redis.hot()).await?;
         self.redis.replicated(partition).await?;
-        self.remember(new);
         ids.iter()
             .map(|id| match id.as_str() {
                 "" => Ok(Outcome::Duplicate),
@@ -137,22 +135,6 @@ impl Appender {
             .query_async::<()>(&mut *connection)
             .await?;
         Ok(())
-    }
-
-    fn unknown<'a>(&self, stations: impl Iterator<Item = &'a StationId>) -> Vec<StationId> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut new: Vec<StationId> = stations.filter(|s| !known.contains(*s)).cloned().collect();
-        new.sort_unstable();
-        new.dedup();
-        new
-    }
-
-    fn remember(&self, stations: Vec<StationId>) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() + stations.len() > KNOWN_STATIONS {
-            known.clear();
-        }
-        known.extend(stations);
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bb8_redis::bb8;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::cluster::ClusterClient;
-use redis::{Client, ConnectionInfo, IntoConnectionInfo};
+use redis::{Client, ConnectionInfo, FromRedisValue, IntoConnectionInfo, ToRedisArgs};
 
 use crate::error::Error;
 use crate::keys::{DEFAULT_PARTITIONS, Keys, Partition};
@@ -162,6 +162,8 @@ pub struct Redis {
     hot: Link,
     keys: Keys,
     wait_replicas: u8,
+    prefix: String,
+    deployment: String,
 }
 
 impl Redis {
@@ -186,13 +188,29 @@ impl Redis {
             }
             Peer::Cluster(_) => peer.connect(Some(RESPONSE_TIMEOUT)).await.map_err(not_a_cluster)?,
         };
-        settle_deployment(&mut hot, config).await?;
+        settle_deployment(&mut hot, &config.key_prefix, &config.deployment).await?;
         let partitions = settle_partitions(&mut hot, config).await?;
         let size = if matches!(peer, Peer::Cluster(_)) { CLUSTER_POOL_SIZE } else { POOL_SIZE };
         let manager = Patient { peer: peer.clone() };
         let pool = bb8::Pool::builder().max_size(size).connection_timeout(CONNECT_TIMEOUT).build(manager).await?;
         let keys = Keys::new(&config.key_prefix, partitions);
-        Ok(Self { peer, pool, hot, keys, wait_replicas: config.wait_replicas })
+        let (prefix, deployment) = (config.key_prefix.clone(), config.deployment.clone());
+        Ok(Self { peer, pool, hot, keys, wait_replicas: config.wait_replicas, prefix, deployment })
+    }
+
+    /// Tells a Redis that has lost its data whose it is and how many partitions there are. To be called now
+    /// and then by those who write: a process that starts next would otherwise settle another number.
+    ///
+    /// # Errors
+    /// [`Error::Partitions`] or [`Error::Deployment`] when Redis has been set up anew otherwise: what this
+    /// process would write from now on, nobody would find.
+    pub async fn settle_again(&self) -> Result<(), Error> {
+        settle_deployment(&mut self.hot(), &self.prefix, &self.deployment).await?;
+        let configured = self.keys.partitions();
+        match settled(&mut self.hot(), &self.keys.partition_count(), configured).await? {
+            stored if stored == configured => Ok(()),
+            stored => Err(Error::Partitions { stored, configured }),
+        }
     }
 
     /// Whether it is a cluster: then every command goes to one partition, and nothing blocks.
@@ -285,24 +303,30 @@ fn not_a_cluster(error: redis::RedisError) -> Error {
     error.into()
 }
 
-async fn settle_deployment(link: &mut Link, config: &RedisConfig) -> Result<(), Error> {
-    let key = Keys::new(&config.key_prefix, 1).deployment();
-    let wanted = &config.deployment;
-    let (_, stored): (Option<()>, String) =
-        redis::pipe().cmd("SET").arg(&key).arg(wanted).arg("NX").cmd("GET").arg(&key).query_async(link).await?;
-    if stored == *wanted {
+async fn settle_deployment(link: &mut Link, prefix: &str, deployment: &str) -> Result<(), Error> {
+    let stored: String = settled(link, &Keys::new(prefix, 1).deployment(), deployment.to_owned()).await?;
+    if stored == deployment {
         return Ok(());
     }
-    Err(Error::Deployment { stored, configured: wanted.clone(), prefix: config.key_prefix.clone() })
+    Err(Error::Deployment { stored, configured: deployment.to_owned(), prefix: prefix.to_owned() })
 }
 
-async fn settle_partitions(connection: &mut Link, config: &RedisConfig) -> Result<u16, Error> {
+async fn settle_partitions(link: &mut Link, config: &RedisConfig) -> Result<u16, Error> {
     let key = Keys::new(&config.key_prefix, 1).partition_count();
-    let wanted = config.partitions.unwrap_or(DEFAULT_PARTITIONS);
-    let (_, stored): (Option<()>, u16) =
-        redis::pipe().cmd("SET").arg(&key).arg(wanted).arg("NX").cmd("GET").arg(&key).query_async(connection).await?;
+    let stored = settled(link, &key, config.partitions.unwrap_or(DEFAULT_PARTITIONS)).await?;
     match config.partitions {
         Some(configured) if configured != stored => Err(Error::Partitions { stored, configured }),
         _ => Ok(stored),
     }
+}
+
+/// What Redis holds under a key; one that holds nothing is given `wanted`.
+async fn settled<T: FromRedisValue + ToRedisArgs>(link: &mut Link, key: &str, wanted: T) -> Result<T, Error> {
+    // Asked first: a Redis that is full or read-only answers what it holds, and refuses to be told.
+    if let Some(held) = redis::cmd("GET").arg(key).query_async::<Option<T>>(link).await? {
+        return Ok(held);
+    }
+    let (_, stored): (Option<()>, T) =
+        redis::pipe().cmd("SET").arg(key).arg(wanted).arg("NX").cmd("GET").arg(key).query_async(link).await?;
+    Ok(stored)
 }

@@ -65,6 +65,12 @@ impl Error {
         "diverged",
     ];
 
+    /// Whether it passes by itself: what was refused now is taken later.
+    #[must_use]
+    pub const fn passes(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::OutOfMemory(_) | Self::ReadOnly(_))
+    }
+
     /// The metric label.
     #[must_use]
     pub const fn label(&self) -> &'static str {
@@ -88,6 +94,13 @@ impl From<RedisError> for Error {
         // A script wraps the code of the command that failed inside it into its own message.
         if error.code() == Some("OOM") || text.contains("OOM command not allowed") {
             return Self::OutOfMemory(text);
+        }
+        if text.contains("READONLY") {
+            return Self::ReadOnly(text);
+        }
+        // Its disk is full, or too few replicas follow: nothing that a setting of ours could mend.
+        if matches!(error.code(), Some("MISCONF" | "NOREPLICAS")) {
+            return Self::Unavailable(text);
         }
         match error.kind() {
             redis::ErrorKind::Server(ServerErrorKind::ReadOnly) => Self::ReadOnly(text),

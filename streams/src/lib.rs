@@ -26,4 +26,5 @@ pub use dead::{DeadId, DeadLetter};
 pub use error::Error;
 pub use group::{Delivery, GroupReader, Pending};
 pub use keys::{Keys, Partition, StreamId};
+pub use query::Memory;
 pub use tail::{Log, Tail, Update};

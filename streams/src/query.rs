@@ -47,7 +47,47 @@ pub struct Backlog {
     pub oldest: Option<StreamId>,
 }
 
+/// How full Redis is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Bytes that count towards the limit.
+    pub used: u64,
+    /// `maxmemory`; 0 is no limit.
+    pub limit: u64,
+}
+
+impl Memory {
+    /// The used share of the limit; 0 without one.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        if self.limit == 0 { 0.0 } else { self.used as f64 / self.limit as f64 }
+    }
+
+    /// Reads the answer to `INFO memory`.
+    fn parse(info: &str) -> Option<Self> {
+        let number =
+            |name: &str| info.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok());
+        // Buffers of replicas and of the append-only file are used, and don't count.
+        let aside: u64 = number("mem_not_counted_for_evict").unwrap_or_default();
+        let used: u64 = number("used_memory")?;
+        Some(Self { used: used.saturating_sub(aside), limit: number("maxmemory")? })
+    }
+}
+
 impl Redis {
+    /// How full Redis is. Of a cluster, whose nodes each have a limit, nothing is said: its nodes refuse
+    /// what they have no room for.
+    ///
+    /// # Errors
+    /// When Redis can't say.
+    pub async fn memory(&self) -> Result<Memory, Error> {
+        if self.is_cluster() {
+            return Ok(Memory::default());
+        }
+        let info: String = redis::cmd("INFO").arg("memory").query_async(&mut self.hot()).await?;
+        Memory::parse(&info).ok_or_else(|| Error::Data("INFO memory names no used_memory and maxmemory".into()))
+    }
+
     /// The windows of these stations, in order; a station never heard has an empty one.
     ///
     /// # Errors
@@ -188,4 +228,19 @@ impl Redis {
 
 fn parse(id: &str) -> Result<Option<StreamId>, Error> {
     id.parse().map(Some).map_err(|e| Error::Data(format!("{e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_from_what_redis_says() {
+        let info = "# Memory\r\nused_memory:1000\r\nused_memory_human:1K\r\nmaxmemory:2000\r\nmem_not_counted_for_evict:100\r\n";
+        let memory = Memory::parse(info).unwrap();
+        assert_eq!(memory, Memory { used: 900, limit: 2000 });
+        assert!((memory.share() - 0.45).abs() < 1e-9);
+        assert_eq!(Memory { used: 5, limit: 0 }.share(), 0.0);
+        assert_eq!(Memory::parse("# Memory"), None);
+    }
 }

@@ -148,6 +148,15 @@ impl RedisServer {
         RedisConfig { redis_port: self.port, ..RedisConfig::default() }
     }
 
+    /// Says one command to it, such as `CONFIG SET maxmemory 0`, for a test.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn say(&self, command: &str) -> std::io::Result<String> {
+        let answer = say(self.port, format!("{command}\r\n").as_bytes())?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
     /// Kills it without warning, as a power cut would.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {

@@ -208,3 +208,38 @@ async fn a_killed_server_comes_back_with_its_data_and_the_same_handle_goes_on() 
     };
     assert_eq!(outcome, [Outcome::Duplicate]);
 }
+
+#[tokio::test]
+async fn a_redis_without_its_data_is_told_again_and_another_one_is_refused() {
+    let (server, redis) = start().await;
+    let appender = Appender::new(redis.clone());
+    appender.append(&[received("S", 0, 1.0)]).await.unwrap();
+    server.say("FLUSHALL").unwrap();
+    server.say("SCRIPT FLUSH").unwrap();
+    redis.settle_again().await.unwrap();
+    appender.append(&[received("S", 60, 1.0)]).await.unwrap();
+    assert!(redis.stations(&[id("S")]).await.unwrap()[0].is_some());
+    assert_eq!(Redis::connect(&server.config()).await.unwrap().keys().partitions(), redis.keys().partitions());
+    server.say("SET wg:partitions 3").unwrap();
+    assert!(matches!(redis.settle_again().await, Err(Error::Partitions { stored: 3, .. })));
+}
+
+#[tokio::test]
+async fn a_full_and_a_read_only_redis_say_so_and_let_in_who_only_asks() {
+    let (server, redis) = start().await;
+    let appender = Appender::new(redis.clone());
+    let one = [received("S", 0, 1.0)];
+    server.say("CONFIG SET maxmemory 1").unwrap();
+    let error = appender.append(&one).await.unwrap_err();
+    assert!(matches!(error, Error::OutOfMemory(_)) && error.passes(), "{error:?}");
+    assert!(redis.memory().await.unwrap().share() > 1.0);
+    Redis::connect(&server.config()).await.unwrap();
+    server.say("CONFIG SET maxmemory 0").unwrap();
+    assert_eq!(redis.memory().await.unwrap().share(), 0.0);
+    server.say("REPLICAOF 127.0.0.1 1").unwrap();
+    let error = appender.append(&one).await.unwrap_err();
+    assert!(matches!(error, Error::ReadOnly(_)) && error.passes(), "{error:?}");
+    Redis::connect(&server.config()).await.unwrap().settle_again().await.unwrap();
+    server.say("REPLICAOF NO ONE").unwrap();
+    assert!(matches!(appender.append(&one).await.unwrap()[..], [Outcome::Accepted(_)]));
+}

@@ -118,7 +118,7 @@ async fn account(redis: &Redis, load: &[Observation]) {
 async fn a_primary_is_killed_in_mid_load() {
     let mut cluster = Cluster::start().await;
     let wait = "--wait-replicas=1";
-    let stack = Stack::start_at(Some(&cluster.url()), &[(Service::Ingest, wait)]).await;
+    let stack = Stack::start_at(&cluster.url(), &[(Service::Ingest, wait)]).await;
     let load = load();
     post_all(&stack, &mut cluster, &load).await;
     stack.settled().await;

@@ -61,6 +61,7 @@ pub(crate) struct Stack {
     extra: Vec<(Service, String)>,
     /// Another Redis than its own.
     elsewhere: Option<String>,
+    has_worker: bool,
 }
 
 impl Stack {
@@ -70,11 +71,21 @@ impl Stack {
 
     /// With extra arguments for some services.
     pub(crate) async fn start_with(extra: &[(Service, &str)]) -> Self {
-        Self::start_at(None, extra).await
+        Self::start_these(&Service::ALL, None, extra).await
     }
 
     /// On a Redis elsewhere.
-    pub(crate) async fn start_at(url: Option<&str>, extra: &[(Service, &str)]) -> Self {
+    pub(crate) async fn start_at(url: &str, extra: &[(Service, &str)]) -> Self {
+        Self::start_these(&Service::ALL, Some(url), extra).await
+    }
+
+    /// Without a worker: what comes in stays as it is, and nobody asks whether it was worked on.
+    pub(crate) async fn ingest_only(extra: &[&str]) -> Self {
+        let extra: Vec<(Service, &str)> = extra.iter().map(|argument| (Service::Ingest, *argument)).collect();
+        Self::start_these(&[Service::Ingest], None, &extra).await
+    }
+
+    async fn start_these(services: &[Service], url: Option<&str>, extra: &[(Service, &str)]) -> Self {
         let mut ports = HashMap::new();
         for service in Service::ALL {
             ports.insert((service, false), free_port());
@@ -87,12 +98,13 @@ impl Stack {
             running: HashMap::new(),
             extra: extra.iter().map(|(s, a)| (*s, (*a).to_owned())).collect(),
             elsewhere: url.map(str::to_owned),
+            has_worker: services.contains(&Service::Worker),
         };
-        for service in Service::ALL {
-            stack.spawn(service);
+        for service in services {
+            stack.spawn(*service);
         }
-        for service in Service::ALL {
-            stack.ready(service).await;
+        for service in services {
+            stack.ready(*service).await;
         }
         stack
     }
@@ -128,7 +140,7 @@ impl Stack {
         format!("http://127.0.0.1:{}", self.ports[&(service, false)])
     }
 
-    async fn ready(&self, service: Service) {
+    pub(crate) async fn ready(&self, service: Service) {
         let port = self.ports[&(service, service == Service::Worker)];
         let url = format!("http://127.0.0.1:{port}/readyz");
         eventually(&format!("{} ready", service.name()), || async {
@@ -156,6 +168,20 @@ impl Stack {
         let mut child = self.running.remove(&service).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Whether it ends by itself, and not well.
+    pub(crate) async fn fails(&mut self, service: Service) {
+        let mut child = self.running.remove(&service).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "{} goes on", service.name());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        assert!(!status.success());
     }
 
     /// SIGTERM, and the exit code must be 0.
@@ -278,7 +304,7 @@ impl Drop for Stack {
             let _ = child.kill();
             let _ = child.wait();
         }
-        if std::thread::panicking() {
+        if std::thread::panicking() || !self.has_worker {
             return;
         }
         let config = self.redis_config();
