@@ -46,7 +46,10 @@ async fn arrived(stack: &Stack) -> BTreeMap<String, Vec<Time>> {
             (Log::Observations, Payload::Entry(Entry::Observation(r))) => {
                 arrived.entry(r.observation.station.as_str().to_owned()).or_default().push(r.observation.time);
             }
-            (_, Payload::Forecast(forecast)) => assert!(causes.insert(forecast.cause), "two forecasts of one entry"),
+            (_, Payload::Forecast(forecast)) => {
+                let first = causes.insert((update.partition, forecast.cause.clone()));
+                assert!(first, "two forecasts of {}", forecast.cause);
+            }
             _ => {}
         }
     }
