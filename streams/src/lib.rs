@@ -13,6 +13,7 @@ pub mod keys;
 pub mod lease;
 pub mod query;
 pub mod server;
+mod statistics;
 pub mod tail;
 pub mod trim;
 
@@ -23,4 +24,5 @@ pub use connection::{Redis, RedisConfig};
 pub use error::Error;
 pub use group::{Delivery, GroupReader, Pending};
 pub use keys::{Keys, Partition, StreamId};
+pub use statistics::Statistics;
 pub use tail::{Log, Tail, Update};
