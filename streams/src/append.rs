@@ -1,6 +1,7 @@
 //! Appending: how observations and station descriptions enter Redis.
 
 use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use futures_util::future::join_all;
@@ -18,8 +19,10 @@ const CHUNK: usize = 256;
 /// How long a resent report is recognised here after the last one of its hour. The workers
 /// recognise it for as long as their windows reach.
 const SEEN_SECONDS: i64 = 6 * 3600;
-/// Stations remembered as registered before the memory is emptied and Redis asked again.
-const KNOWN_STATIONS: usize = 200_000;
+/// Stations remembered as registered before the memory is emptied and Redis asked again: as hashes of
+/// 64 bits, 40 MB in all. That two are alike has a chance of one in millions, and costs the second one
+/// its entry among the stations until somebody registers it.
+const KNOWN_STATIONS: usize = 2_000_000;
 
 static APPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/append.lua")));
 
@@ -36,14 +39,16 @@ pub enum Outcome {
 #[derive(Clone)]
 pub struct Appender {
     redis: Redis,
-    known: Arc<Mutex<HashSet<StationId>>>,
+    known: Arc<Mutex<HashSet<u64>>>,
+    /// Not guessable, so that nobody can name a station that passes for another.
+    hasher: RandomState,
 }
 
 impl Appender {
     /// An appender to `redis`.
     #[must_use]
     pub fn new(redis: Redis) -> Self {
-        Self { redis, known: Arc::default() }
+        Self { redis, known: Arc::default(), hasher: RandomState::new() }
     }
 
     /// Appends observations, in order per station, and answers in the order given once Redis has them.
@@ -100,7 +105,7 @@ impl Appender {
                 next
             });
             let (field, values) = fingerprint(&received.observation);
-            call.arg(key_index).arg(field).arg(values).arg(Entry::Observation(received.clone()).encode());
+            call.arg(key_index).arg(field).arg(values).arg(received.encode());
         }
         let ids: Vec<String> = call.invoke_async(&mut self.redis.hot()).await?;
         self.remember(new);
@@ -140,7 +145,8 @@ impl Appender {
 
     fn unknown<'a>(&self, stations: impl Iterator<Item = &'a StationId>) -> Vec<StationId> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut new: Vec<StationId> = stations.filter(|s| !known.contains(*s)).cloned().collect();
+        let mut new: Vec<StationId> =
+            stations.filter(|s| !known.contains(&self.hasher.hash_one(*s))).cloned().collect();
         new.sort_unstable();
         new.dedup();
         new
@@ -151,7 +157,7 @@ impl Appender {
         if known.len() + stations.len() > KNOWN_STATIONS {
             known.clear();
         }
-        known.extend(stations);
+        known.extend(stations.iter().map(|station| self.hasher.hash_one(station)));
     }
 }
 
@@ -162,10 +168,12 @@ pub(crate) fn encode_station(station: &Station) -> Vec<u8> {
 
 /// What identifies a report within its hour, and its values bit for bit.
 fn fingerprint(observation: &Observation) -> (Vec<u8>, Vec<u8>) {
-    let mut field = observation.station.as_str().as_bytes().to_vec();
+    let id = observation.station.as_str().as_bytes();
+    let mut field = Vec::with_capacity(id.len() + 3);
+    field.extend_from_slice(id);
     field.push(b'@');
     field.extend_from_slice(&(observation.time.unix().rem_euclid(3600) as u16).to_le_bytes());
-    let mut values = Vec::new();
+    let mut values = Vec::with_capacity(5 * observation.values.len());
     for (variable, value) in observation.values.iter() {
         values.push(variable as u8);
         values.extend_from_slice(&value.to_le_bytes());

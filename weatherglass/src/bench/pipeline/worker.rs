@@ -304,7 +304,8 @@ impl<'a> Feeder<'a> {
         let before = if before > 0.0 { before } else { observations().await? };
         let mut now = before;
         while now <= before && begun.elapsed() < Duration::from_secs(10) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            // Each look costs the worker a page of metrics.
+            tokio::time::sleep(Duration::from_millis(50)).await;
             now = observations().await?;
         }
         let mut sample = Sample { at: Instant::now(), observations: now, ..Sample::default() };
