@@ -12,6 +12,7 @@ use crate::codec::{Entry, Received};
 use crate::connection::Redis;
 use crate::error::Error;
 use crate::keys::{Partition, StreamId};
+use crate::script::Call;
 
 /// Observations per script call: long enough to amortise the call, short enough that Redis serves
 /// others in between.
@@ -23,6 +24,9 @@ const SEEN_SECONDS: i64 = 6 * 3600;
 /// 64 bits, 40 MB in all. That two are alike has a chance of one in millions, and costs the second one
 /// its entry among the stations until somebody registers it.
 const KNOWN_STATIONS: usize = 2_000_000;
+
+/// What an observation's arguments take, about: its entry, its values and what names them.
+const ROOM: usize = 320;
 
 static APPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/append.lua")));
 
@@ -88,26 +92,30 @@ impl Appender {
         all: &[Received],
     ) -> Result<Vec<Outcome>, Error> {
         let keys = self.redis.keys();
+        let mut named = vec![keys.obs(partition), keys.stations(partition)];
+        // Place of each hour's hash among the keys, counted from 1 as the script does.
         let mut seen: BTreeMap<i64, usize> = BTreeMap::new();
-        let mut call = APPEND.prepare_invoke();
-        call.key(keys.obs(partition)).key(keys.stations(partition)).arg(SEEN_SECONDS);
+        for index in chunk {
+            let hour = all[*index].observation.time.hour();
+            seen.entry(hour).or_insert_with(|| {
+                named.push(keys.seen(partition, hour));
+                named.len()
+            });
+        }
         let new = self.unknown(chunk.iter().map(|i| &all[*i].observation.station));
-        call.arg(new.len());
+        let arguments = 2 + 2 * new.len() + 4 * chunk.len();
+        let mut call = Call::new(&APPEND, &named, arguments, ROOM * (chunk.len() + new.len()));
+        call.arg(SEEN_SECONDS).arg(new.len());
         for station in &new {
             call.arg(station.as_str()).arg(encode_station(&Station::unregistered(station.clone())));
         }
         for index in chunk {
             let received = &all[*index];
-            let hour = received.observation.time.hour();
-            let next = seen.len() + 3;
-            let key_index = *seen.entry(hour).or_insert_with(|| {
-                call.key(keys.seen(partition, hour));
-                next
-            });
             let (field, values) = fingerprint(&received.observation);
-            call.arg(key_index).arg(field).arg(values).arg(received.encode());
+            let place = seen.get(&received.observation.time.hour()).copied().unwrap_or_default();
+            call.arg(place).arg(field).arg(values).arg(received.encode());
         }
-        let ids: Vec<String> = call.invoke_async(&mut self.redis.hot()).await?;
+        let ids: Vec<String> = call.run(&mut self.redis.hot()).await?;
         self.remember(new);
         ids.iter()
             .map(|id| match id.as_str() {

@@ -259,13 +259,16 @@ impl Serialize for Variables<'_> {
     }
 }
 
-/// Numbers as little-endian steps. The domain has rounded them to whole ones, so that what is left is
-/// an error of the last bit, which half a step and a cut mend: `round` is a call per number here.
+/// Numbers as little-endian steps, rounded to the nearest.
 fn pack(row: &[f32; LEADS], steps: f32, out: &mut [u8]) {
-    for (value, bytes) in row.iter().zip(out.chunks_exact_mut(2)) {
-        #[allow(clippy::cast_possible_truncation)] // `as` saturates, and the domain keeps values in range
-        let whole = (value * steps + 0.5_f32.copysign(*value)) as i16;
-        bytes.copy_from_slice(&whole.to_le_bytes());
+    // Added to a number this small, 1.5 x 2^23 leaves its whole part in the lowest bits: three plain
+    // operations that go eight numbers at a time, where `round` and `as` are calls and branches.
+    const SHIFT: f32 = 12_582_912.0;
+    for (value, bytes) in row.iter().zip(out.as_chunks_mut::<2>().0) {
+        let shifted = (value * steps).clamp(f32::from(i16::MIN), f32::from(i16::MAX)) + SHIFT;
+        #[allow(clippy::cast_possible_truncation)] // the lowest bits are what is wanted
+        let whole = shifted.to_bits() as u16;
+        *bytes = whole.to_le_bytes();
     }
 }
 

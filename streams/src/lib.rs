@@ -12,6 +12,7 @@ pub mod group;
 pub mod keys;
 pub mod lease;
 pub mod query;
+mod script;
 pub mod server;
 mod statistics;
 pub mod tail;

@@ -7,8 +7,10 @@ use crate::error::Error;
 
 /// Commands that our scripts run; nothing that is under way during a measurement sends them from
 /// outside. Redis counts both alike.
-const INSIDE: [&str; 14] =
-    ["get", "set", "del", "incr", "expire", "pexpire", "exists", "hget", "hmget", "hset", "hsetnx", "hdel", "xadd", "xack"];
+const INSIDE: [&str; 14] = [
+    "get", "set", "del", "incr", "expire", "pexpire", "exists", "hget", "hmget", "hset", "hsetnx", "hdel", "xadd",
+    "xack",
+];
 
 /// The server's counters since it started.
 #[derive(Clone, Debug, Default, PartialEq)]

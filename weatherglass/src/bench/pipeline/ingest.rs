@@ -65,7 +65,7 @@ pub(super) async fn run(table: &mut Table, time: Duration) -> anyhow::Result<()>
     }
     table.note(
         "Redis, its append-only file, the door and the sender of requests share the machine; redis-benchmark, which \
-         checks and parses nothing, has only Redis beside it.",
+         checks and parses nothing, has only Redis beside it. Redis does not rewrite its file meanwhile.",
     );
     Ok(())
 }

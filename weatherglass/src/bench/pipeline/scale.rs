@@ -47,6 +47,10 @@ pub(super) async fn run(table: &mut Table, stations: &[usize], time: Duration) -
             let title = format!("{count} stations, {what}");
             table.row(title, (cost, unit), Some((first, name.as_str())), Some(Wanted::AtMost(FLAT)));
         }
+        if Some(count) != stations.iter().max() {
+            continue;
+        }
+        // With few stations it is what the processes have anyway.
         let each = |bytes: f64| (bytes / *count as f64 * 1e5 / 1e6, "MB/100 000 stations");
         let memory = stack.statistics().await?.memory;
         table.row("  memory of Redis", each((memory - before.2) as f64), None, None);

@@ -2,7 +2,7 @@
 //! system says of each.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,8 +12,6 @@ use streams::{Redis, RedisConfig, Statistics};
 
 /// How long a service may take to be ready, and a backlog to be dealt with.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Ticks of /proc per second: what Linux shows to programs, whatever its own clock.
-const TICKS: f64 = 100.0;
 
 /// A redis-server and our connection to it.
 pub(super) struct Stack {
@@ -128,17 +126,23 @@ impl Process {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Seconds of processor time, of all its threads.
+    /// Seconds of processor time of its threads: to the nanosecond, where a process's own `stat` counts
+    /// hundredths of a second. A thread that has ended is no longer counted; ours stay.
     pub(super) fn cpu_seconds(&self) -> f64 {
-        ticks(&format!("/proc/{}/stat", self.child.id()))
+        self.threads(|_| true)
     }
 
     /// Seconds of processor time of the model's thread alone.
     pub(super) fn inference_seconds(&self) -> f64 {
-        let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", self.child.id())) else { return 0.0 };
+        self.threads(|name| name == "inference")
+    }
+
+    fn threads(&self, counts: impl Fn(&str) -> bool) -> f64 {
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", self.child.id())) else { return f64::NAN };
+        let read = |folder: &Path, file| std::fs::read_to_string(folder.join(file)).unwrap_or_default();
         let of_thread = |folder: PathBuf| {
-            let name = std::fs::read_to_string(folder.join("comm")).unwrap_or_default();
-            if name.trim() == "inference" { ticks(&folder.join("stat").to_string_lossy()) } else { 0.0 }
+            let text = if counts(read(&folder, "comm").trim()) { read(&folder, "schedstat") } else { String::new() };
+            text.split_whitespace().next().and_then(|time| time.parse::<f64>().ok()).unwrap_or_default() / 1e9
         };
         threads.flatten().map(|entry| of_thread(entry.path())).sum()
     }
@@ -165,12 +169,4 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// utime and stime of a `stat` file. The name before them may hold spaces and brackets.
-fn ticks(file: &str) -> f64 {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace();
-    // Counted from the one after the name, they are the 12th and the 13th.
-    fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / TICKS
 }
