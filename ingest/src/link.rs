@@ -73,14 +73,14 @@ impl Link {
     /// Looks at Redis until `shutdown`.
     ///
     /// # Errors
-    /// When Redis has come back with another number of partitions. Like at a start, going on would
+    /// When Redis has come back with another number of partitions or as another deployment. Like at a start, going on would
     /// put observations where nobody looks for them.
     pub(crate) async fn watch(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let mut told = None;
         loop {
             match self.look().await {
                 Ok(()) => told = None,
-                Err(error @ Error::Partitions { .. }) => {
+                Err(error @ (Error::Partitions { .. } | Error::Deployment { .. })) => {
                     return Err(error)
                         .with_context(|| format!("ingest can't use Redis at {}", self.0.config.address()));
                 }

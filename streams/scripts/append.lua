@@ -3,26 +3,52 @@
 --
 -- KEYS: 1 obs stream, 2 stations hash, 3.. the "seen" hashes that the entries name
 -- ARGV: 1 seconds that a "seen" hash lives after its last use
---       2 number of stations to register if they are new, then their (id, description) pairs
+--       2 number of stations to register if they are new, then their ids, then their descriptions
 --       then per entry: index of its "seen" hash among KEYS, field, values, entry bytes
 -- Returns one stream ID per entry, or an empty string for a report that was seen before.
-local at = 3
-for _ = 1, tonumber(ARGV[2]) do
-  redis.call('HSETNX', KEYS[2], ARGV[at], ARGV[at + 1])
-  at = at + 2
+--
+-- A call of a command costs more than what most commands do: each hash is read once and written
+-- once, and only XADD, which takes one entry, is called for each.
+local stations = tonumber(ARGV[2])
+local known = redis.call('HMGET', KEYS[2], unpack(ARGV, 3, 2 + stations))
+for i = 1, stations do
+  if not known[i] then
+    redis.call('HSET', KEYS[2], ARGV[2 + i], ARGV[2 + stations + i])
+  end
+end
+local at = 3 + 2 * stations
+local fields, seen, changed = {}, {}, {}
+for key = 3, #KEYS do
+  fields[key], seen[key], changed[key] = {}, {}, {}
+end
+for entry = at, #ARGV, 4 do
+  local list = fields[tonumber(ARGV[entry])]
+  list[#list + 1] = ARGV[entry + 1]
+end
+for key = 3, #KEYS do
+  local values = redis.call('HMGET', KEYS[key], unpack(fields[key]))
+  for i, field in ipairs(fields[key]) do
+    seen[key][field] = values[i]
+  end
 end
 local ids = {}
-while at < #ARGV do
-  local seen, field, values = KEYS[tonumber(ARGV[at])], ARGV[at + 1], ARGV[at + 2]
-  if redis.call('HGET', seen, field) == values then
+for entry = at, #ARGV, 4 do
+  local key, field, values = tonumber(ARGV[entry]), ARGV[entry + 1], ARGV[entry + 2]
+  if seen[key][field] == values then
     ids[#ids + 1] = ''
   else
-    ids[#ids + 1] = redis.call('XADD', KEYS[1], '*', 'v', ARGV[at + 3])
-    redis.call('HSET', seen, field, values)
+    ids[#ids + 1] = redis.call('XADD', KEYS[1], '*', 'v', ARGV[entry + 3])
+    -- The same field may come again in this very call.
+    seen[key][field] = values
+    local list = changed[key]
+    list[#list + 1] = field
+    list[#list + 1] = values
   end
-  at = at + 4
 end
-for i = 3, #KEYS do
-  redis.call('EXPIRE', KEYS[i], ARGV[1])
+for key = 3, #KEYS do
+  if #changed[key] > 0 then
+    redis.call('HSET', KEYS[key], unpack(changed[key]))
+  end
+  redis.call('EXPIRE', KEYS[key], ARGV[1])
 end
 return ids

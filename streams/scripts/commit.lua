@@ -2,9 +2,9 @@
 --
 -- KEYS: 1 owner, 2 obs stream, 3 forecast stream, 4 newest hash, 5 latest hash, 6 dead stream,
 --       7 count of commits, 8.. window hashes
--- ARGV: 1 the owner's lease token, 2 consumer group, 3 seconds that a window lives after its last
---       change, 4 the count of commits that the owner knows of, empty for one who has just begun,
---       then five counted lists:
+-- ARGV: 1 the owner's lease token, 2 consumer group, 3 seconds that a window lives after the last
+--       hour that was new to it, 4 the count of commits that the owner knows of, empty for one who has
+--       just begun, then five counted lists:
 --       acknowledged stream IDs; window fields (key index, hour, bytes: empty deletes it);
 --       newest observations (station, bytes); forecasts (station, bytes);
 --       entries given up (id, reason, deliveries, bytes)
@@ -18,42 +18,53 @@ end
 if ARGV[4] ~= '' and tonumber(ARGV[4]) ~= commits then
   return { -2, commits }
 end
+-- A call of a command costs more than what most commands do: whatever takes a list is given one. Lua
+-- passes at most some 8000 arguments.
+local MOST = 4000
 local at = 5
-local function list(width, each)
-  local count = tonumber(ARGV[at])
+local function count()
   at = at + 1
-  for _ = 1, count do
-    each(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
-    at = at + width
+  return tonumber(ARGV[at - 1])
+end
+local function parts(length, each)
+  local last = at + length - 1
+  while at <= last do
+    local to = math.min(at + MOST - 1, last)
+    each(at, to)
+    at = to + 1
   end
 end
 local acknowledged = 0
-list(1, function(id)
-  acknowledged = acknowledged + redis.call('XACK', KEYS[2], ARGV[2], id)
+parts(count(), function(from, to)
+  acknowledged = acknowledged + redis.call('XACK', KEYS[2], ARGV[2], unpack(ARGV, from, to))
 end)
 if acknowledged == 0 then
   return { 0, commits }
 end
-list(3, function(key, hour, bytes)
+for _ = 1, count() do
+  local key, hour, bytes = KEYS[tonumber(ARGV[at])], ARGV[at + 1], ARGV[at + 2]
   if bytes == '' then
-    redis.call('HDEL', KEYS[tonumber(key)], hour)
-  else
-    redis.call('HSET', KEYS[tonumber(key)], hour, bytes)
+    redis.call('HDEL', key, hour)
+  elseif redis.call('HSET', key, hour, bytes) == 1 then
+    -- Once an hour is enough: the window has the better part of a day to spare.
+    redis.call('EXPIRE', key, ARGV[3])
   end
-end)
-for i = 8, #KEYS do
-  redis.call('EXPIRE', KEYS[i], ARGV[3])
+  at = at + 3
 end
-list(2, function(station, bytes)
-  redis.call('HSET', KEYS[4], station, bytes)
+parts(2 * count(), function(from, to)
+  redis.call('HSET', KEYS[4], unpack(ARGV, from, to))
 end)
-list(2, function(station, bytes)
-  redis.call('XADD', KEYS[3], '*', 'v', bytes)
-  redis.call('HSET', KEYS[5], station, bytes)
+parts(2 * count(), function(from, to)
+  for forecast = from + 1, to, 2 do
+    redis.call('XADD', KEYS[3], '*', 'v', ARGV[forecast])
+  end
+  redis.call('HSET', KEYS[5], unpack(ARGV, from, to))
 end)
 -- The worker is in the token, before the fence.
 local worker = string.match(ARGV[1], '^(.*)#')
-list(4, function(id, reason, deliveries, bytes)
+for _ = 1, count() do
+  local id, reason, deliveries, bytes = unpack(ARGV, at, at + 3)
   redis.call('XADD', KEYS[6], '*', 'id', id, 'reason', reason, 'deliveries', deliveries, 'worker', worker, 'v', bytes)
-end)
+  at = at + 4
+end
 return { acknowledged, redis.call('INCR', KEYS[7]) }

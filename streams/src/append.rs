@@ -11,6 +11,7 @@ use crate::codec::{Entry, Received};
 use crate::connection::Redis;
 use crate::error::Error;
 use crate::keys::{Partition, StreamId};
+use crate::script::Call;
 
 /// Observations per script call: long enough to amortise the call, short enough that Redis serves
 /// others in between.
@@ -18,6 +19,9 @@ const CHUNK: usize = 256;
 /// How long a resent report is recognised here after the last one of its hour. The workers
 /// recognise it for as long as their windows reach.
 const SEEN_SECONDS: i64 = 6 * 3600;
+
+/// What an observation's arguments take, about: its entry, its values and what names them.
+const ROOM: usize = 320;
 
 static APPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/append.lua")));
 
@@ -80,28 +84,35 @@ impl Appender {
         all: &[Received],
     ) -> Result<Vec<Outcome>, Error> {
         let keys = self.redis.keys();
+        let mut named = vec![keys.obs(partition), keys.stations(partition)];
+        // Place of each hour's hash among the keys, counted from 1 as the script does.
         let mut seen: BTreeMap<i64, usize> = BTreeMap::new();
-        let mut call = APPEND.prepare_invoke();
-        call.key(keys.obs(partition)).key(keys.stations(partition)).arg(SEEN_SECONDS);
+        for index in chunk {
+            let hour = all[*index].observation.time.hour();
+            seen.entry(hour).or_insert_with(|| {
+                named.push(keys.seen(partition, hour));
+                named.len()
+            });
+        }
         // Every time, not once per process: a Redis that came back without its data, or without the
         // last second of it, has forgotten stations that this process would believe registered.
         let stations: BTreeSet<&StationId> = chunk.iter().map(|i| &all[*i].observation.station).collect();
-        call.arg(stations.len());
+        let arguments = 2 + 2 * stations.len() + 4 * chunk.len();
+        let mut call = Call::new(&APPEND, &named, arguments, ROOM * (chunk.len() + stations.len()));
+        call.arg(SEEN_SECONDS).arg(stations.len());
+        for station in &stations {
+            call.arg(station.as_str());
+        }
         for station in stations {
-            call.arg(station.as_str()).arg(encode_station(&Station::unregistered(station.clone())));
+            call.arg(encode_station(&Station::unregistered(station.clone())));
         }
         for index in chunk {
             let received = &all[*index];
-            let hour = received.observation.time.hour();
-            let next = seen.len() + 3;
-            let key_index = *seen.entry(hour).or_insert_with(|| {
-                call.key(keys.seen(partition, hour));
-                next
-            });
             let (field, values) = fingerprint(&received.observation);
-            call.arg(key_index).arg(field).arg(values).arg(Entry::Observation(received.clone()).encode());
+            let place = seen.get(&received.observation.time.hour()).copied().unwrap_or_default();
+            call.arg(place).arg(field).arg(values).arg(received.encode());
         }
-        let ids: Vec<String> = call.invoke_async(&mut self.redis.hot()).await?;
+        let ids: Vec<String> = call.run(&mut self.redis.hot()).await?;
         self.redis.replicated(partition).await?;
         ids.iter()
             .map(|id| match id.as_str() {
@@ -145,10 +156,12 @@ pub(crate) fn encode_station(station: &Station) -> Vec<u8> {
 
 /// What identifies a report within its hour, and its values bit for bit.
 fn fingerprint(observation: &Observation) -> (Vec<u8>, Vec<u8>) {
-    let mut field = observation.station.as_str().as_bytes().to_vec();
+    let id = observation.station.as_str().as_bytes();
+    let mut field = Vec::with_capacity(id.len() + 3);
+    field.extend_from_slice(id);
     field.push(b'@');
     field.extend_from_slice(&(observation.time.unix().rem_euclid(3600) as u16).to_le_bytes());
-    let mut values = Vec::new();
+    let mut values = Vec::with_capacity(5 * observation.values.len());
     for (variable, value) in observation.values.iter() {
         values.push(variable as u8);
         values.extend_from_slice(&value.to_le_bytes());

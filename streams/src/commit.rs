@@ -1,5 +1,6 @@
 //! The atomic end of a batch.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use redis::Script;
@@ -9,6 +10,7 @@ use crate::connection::Redis;
 use crate::error::Error;
 use crate::keys::{GROUP, Partition, StreamId};
 use crate::lease::Lease;
+use crate::script::Call;
 
 static COMMIT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/commit.lua")));
 
@@ -56,6 +58,20 @@ pub struct Batch {
     pub dead: Vec<GivenUp>,
 }
 
+impl Batch {
+    /// About how many arguments it makes, and of how many bytes: room for them is made once.
+    fn arguments(&self) -> usize {
+        16 + self.acknowledged.len() + 3 * self.windows.len() + 2 * (self.newest.len() + self.forecasts.len())
+    }
+
+    fn bytes(&self) -> usize {
+        let windows: usize = self.windows.iter().map(|field| field.bytes.len() + 16).sum();
+        let lists = self.newest.iter().chain(&self.forecasts).map(|(id, bytes)| id.as_str().len() + bytes.len());
+        let dead: usize = self.dead.iter().map(|letter| letter.bytes.len() + 64).sum();
+        128 + 20 * self.acknowledged.len() + windows + lists.sum::<usize>() + dead
+    }
+}
+
 /// What a commit did, and how many there have been of the partition: the next commit is to name this
 /// count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,25 +104,27 @@ impl Redis {
     pub async fn commit(&self, lease: &Lease, batch: &Batch, known: Option<u64>) -> Result<Committed, Error> {
         let keys = self.keys();
         let p: Partition = lease.partition;
-        let mut call = COMMIT.prepare_invoke();
-        for key in [keys.owner(p), keys.obs(p), keys.forecast(p), keys.newest(p), keys.latest(p), keys.dead(p)] {
-            call.key(key);
+        let mut named =
+            vec![keys.owner(p), keys.obs(p), keys.forecast(p), keys.newest(p), keys.latest(p), keys.dead(p)];
+        named.push(keys.commits(p));
+        // Place of each window among the keys, counted from 1 as the script does.
+        let mut windows = HashMap::new();
+        for field in &batch.windows {
+            windows.entry(&field.station).or_insert_with(|| {
+                named.push(keys.window(p, &field.station));
+                named.len()
+            });
         }
-        call.key(keys.commits(p));
+        let mut call = Call::new(&COMMIT, &named, batch.arguments(), batch.bytes());
         call.arg(&lease.token).arg(GROUP).arg(WINDOW_SECONDS);
         call.arg(known.map(|known| known.to_string()).unwrap_or_default()).arg(batch.acknowledged.len());
         for id in &batch.acknowledged {
             call.arg(id.to_string());
         }
         call.arg(batch.windows.len());
-        let mut windows = std::collections::HashMap::new();
         for field in &batch.windows {
-            let next = windows.len() + 8;
-            let index = *windows.entry(&field.station).or_insert_with(|| {
-                call.key(keys.window(p, &field.station));
-                next
-            });
-            call.arg(index).arg(field.hour).arg(&field.bytes);
+            let place = windows.get(&field.station).copied().unwrap_or_default();
+            call.arg(place).arg(field.hour).arg(&field.bytes);
         }
         for list in [&batch.newest, &batch.forecasts] {
             call.arg(list.len());
@@ -118,7 +136,7 @@ impl Redis {
         for letter in &batch.dead {
             call.arg(letter.id.to_string()).arg(&letter.reason).arg(letter.deliveries).arg(&letter.bytes);
         }
-        match call.invoke_async::<(i64, u64)>(&mut self.hot()).await? {
+        match call.run::<(i64, u64)>(&mut self.hot()).await? {
             (-1, _) => Err(Error::Fenced(p)),
             (-2, _) => Err(Error::Diverged(p)),
             (0, commits) => Ok(Committed::Repeated { commits }),

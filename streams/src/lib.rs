@@ -14,7 +14,9 @@ pub mod keys;
 pub mod lease;
 mod link;
 pub mod query;
+mod script;
 pub mod server;
+mod statistics;
 pub mod tail;
 pub mod trim;
 
@@ -27,4 +29,5 @@ pub use error::Error;
 pub use group::{Delivery, GroupReader, Pending};
 pub use keys::{Keys, Partition, StreamId};
 pub use query::Memory;
+pub use statistics::Statistics;
 pub use tail::{Log, Tail, Update};

@@ -107,6 +107,11 @@ impl RedisServer {
         let mut command = Command::new("redis-server");
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"]);
         command.args(["--maxmemory-policy", "noeviction", "--daemonize", "no"]);
+        if self._throw_away.is_some() {
+            // A file that doubles every few seconds would be rewritten as often, which takes a core
+            // from what is tested or measured; one that is kept doubles in hours.
+            command.args(["--auto-aof-rewrite-percentage", "0"]);
+        }
         command.arg("--dir").arg(&self.dir).arg("--logfile").arg(&log).args(&self.settings);
         // Ctrl-C in a terminal goes to the whole process group; Redis must outlive our draining.
         #[cfg(unix)]

@@ -2,6 +2,7 @@
 
 mod inference;
 mod latency;
+mod pipeline;
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -14,6 +15,9 @@ pub(crate) struct Args {
 enum What {
     /// From a POST to its forecast's WebSocket frame, under a light load.
     Latency(latency::Args),
+    /// What an observation costs on its way through the services, beside redis-benchmark, bare
+    /// inference and a Python stack.
+    Pipeline(pipeline::Args),
     /// What a forecast costs, beside ONNX Runtime and a reference network.
     Inference(inference::Args),
 }
@@ -22,6 +26,7 @@ enum What {
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     match args.what {
         What::Latency(args) => latency::run(args).await,
+        What::Pipeline(args) => Box::pin(pipeline::run(args)).await,
         What::Inference(args) => tokio::task::spawn_blocking(move || inference::run(&args)).await?,
     }
 }

@@ -63,6 +63,11 @@ impl Network {
         Self { seed, stations: (0..count).filter_map(station).collect() }
     }
 
+    /// Every `step`th of its stations, as a network that reports the same.
+    pub(crate) fn every(&self, step: usize) -> Self {
+        Self { seed: self.seed, stations: self.stations.iter().step_by(step).cloned().collect() }
+    }
+
     /// Its stations.
     pub(crate) fn stations(&self) -> &[Station] {
         &self.stations

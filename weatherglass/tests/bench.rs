@@ -1,4 +1,4 @@
-//! The bench of inference runs, and its table is whole whether or not ONNX Runtime is installed.
+//! The benches run, and their tables are whole whatever of the references is installed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test's helpers may fail it
 
@@ -44,4 +44,26 @@ fn onnx_runtime_computes_the_same_where_it_is_installed() {
     }
     assert!(lines[0].contains("gives the same outputs"), "{lines:?}");
     assert!(row(&lines, "3").iter().all(Option::is_some));
+}
+
+/// No figure is judged here: only that every one is measured, and that what is skipped is said.
+#[test]
+fn the_pipeline_bench_measures_the_real_services_and_writes_its_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.md");
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("models/weights");
+    let output = Command::new(env!("CARGO_BIN_EXE_weatherglass"))
+        .args(["bench", "pipeline", "--sections", "scale,python", "--stations", "100", "--seconds", "1"])
+        .args(["--python", "no-such-python", "--report"])
+        .arg(&report)
+        .env("WEATHERGLASS_MODELS", models)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = std::fs::read_to_string(report).unwrap();
+    assert!(text.contains("SKIPPED: "), "{text}");
+    for what in ["door", "worker", "Redis"] {
+        let row = text.lines().find(|line| line.starts_with(&format!("| 100 stations, {what} |"))).expect("a row");
+        assert!(row.contains("us/observation") && !row.contains("NaN"), "{row}");
+    }
 }

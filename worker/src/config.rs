@@ -42,7 +42,7 @@ pub struct Config {
     #[arg(long, env = "WEATHERGLASS_STREAM_RETENTION", default_value_t = 24, value_name = "HOURS", value_parser = clap::value_parser!(u64).range(1..=24 * 366))]
     pub stream_retention: u64,
     /// Stations whose windows are kept in memory; the others are read from Redis when they report.
-    #[arg(long, env = "WEATHERGLASS_CACHED_STATIONS", default_value_t = 50_000, value_name = "STATIONS")]
+    #[arg(long, env = "WEATHERGLASS_CACHED_STATIONS", default_value_t = 200_000, value_name = "STATIONS")]
     pub cached_stations: usize,
 }
 

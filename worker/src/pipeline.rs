@@ -1,13 +1,13 @@
-//! The loop: a batch is read, applied, forecast and committed before the next is read.
+//! The loop: a batch is read, applied, forecast and committed, slice by slice, before the next is read.
 
 use std::collections::HashMap;
 use std::time::Instant;
 
 use ::metrics::{counter, histogram};
-use futures_util::future::join_all;
 use streams::commit::{Batch, Committed};
 use streams::lease::Lease;
-use streams::{Error, Partition, Redis};
+use streams::{Delivery, Error, Partition, Redis};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 use weather::StationId;
@@ -19,6 +19,7 @@ use crate::health::Health;
 use crate::infer::{Answer, Inference};
 use crate::metrics;
 use crate::source::{Source, Work};
+use crate::tally::Tally;
 use crate::windows::{Remembered, Touched, Windows};
 
 /// The worker's stages and what they share.
@@ -80,6 +81,8 @@ impl Pipeline {
     }
 
     /// One batch, from entries to commits. The outer error ends the worker, the inner one is Redis's.
+    ///
+    /// It goes slice by slice: while a slice is inferred, the one before is being committed.
     async fn process(&mut self, work: Work) -> anyhow::Result<Result<(), Error>> {
         self.windows.forget_partitions(self.redis.keys(), &work.taken);
         self.commits.retain(|partition, _| !work.taken.contains(partition));
@@ -87,20 +90,31 @@ impl Pipeline {
             return Ok(Ok(()));
         }
         histogram!(metrics::BATCH).record(work.deliveries.len() as f64);
-        let mut commits = Commits::default();
-        let touched = match self.apply(&work, &mut commits).await {
-            Ok(touched) => touched,
-            Err(error) => return Ok(Err(error)),
-        };
-        self.forecast(touched, &mut commits).await?;
-        let outcome = self.commit(commits, &work.leases).await;
+        let (mut under_way, mut outcome) = (Committing::new(), Ok(()));
+        for slice in slices(&work.deliveries) {
+            let mut commits = Commits::default();
+            match self.apply(slice, &mut commits).await {
+                Ok(touched) => self.forecast(touched, &mut commits).await?,
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
+            }
+            // Before the next is sent: one that has failed ends the batch.
+            outcome = self.conclude(&mut under_way).await;
+            if outcome.is_err() {
+                break;
+            }
+            self.commit(commits, &work.leases, &mut under_way);
+        }
+        let last = self.conclude(&mut under_way).await;
         self.windows.shrink();
-        Ok(outcome)
+        Ok(outcome.and(last))
     }
 
     /// Puts every entry where it belongs: into a window, or among the dead letters.
-    async fn apply(&mut self, work: &Work, commits: &mut Commits) -> Result<HashMap<StationId, Touched>, Error> {
-        let sorted: Vec<_> = work.deliveries.iter().map(|d| (d, dead_letter::sort(d, self.redis.keys()))).collect();
+    async fn apply(&mut self, slice: &[Delivery], commits: &mut Commits) -> Result<HashMap<StationId, Touched>, Error> {
+        let sorted: Vec<_> = slice.iter().map(|d| (d, dead_letter::sort(d, self.redis.keys()))).collect();
         let stations = sorted.iter().filter_map(|(_, s)| s.as_ref().ok()).map(|entry| entry.station());
         self.windows.load(&self.redis, stations).await?;
         let mut touched = HashMap::new();
@@ -139,50 +153,103 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Commits every partition. One that has another owner by now, or has gone back to an earlier state, is
-    /// dropped; any other failure is returned after all have been tried.
-    async fn commit(&mut self, commits: Commits, leases: &HashMap<Partition, Lease>) -> Result<(), Error> {
-        let Commits { batches, mut tallies, stations } = commits;
-        let (redis, known) = (&self.redis, &self.commits);
-        let done = join_all(batches.iter().filter_map(|(partition, batch)| {
-            let lease = leases.get(partition)?;
-            Some(async move { (lease, commit_one(redis, lease, batch, known.get(partition).copied()).await) })
-        }))
-        .await;
+    /// Sends the commit of every partition.
+    fn commit(&self, commits: Commits, leases: &HashMap<Partition, Lease>, under_way: &mut Committing) {
+        let Commits { batches, mut tallies, mut stations } = commits;
+        for (partition, batch) in batches {
+            let Some(lease) = leases.get(&partition).cloned() else { continue };
+            let tally = tallies.remove(&partition).unwrap_or_default();
+            let stations = stations.remove(&partition).unwrap_or_default();
+            let redis = self.redis.clone();
+            let known = self.commits.get(&partition).copied();
+            under_way.spawn(async move {
+                let result = commit_one(&redis, &lease, &batch, known).await;
+                Ended { lease, tally, stations, result }
+            });
+        }
+    }
+
+    /// Waits for the commits that are under way. One whose partition has another owner by now, or
+    /// has gone back to an earlier state, is dropped; any other failure is returned after all have ended.
+    async fn conclude(&mut self, under_way: &mut Committing) -> Result<(), Error> {
         let mut outcome = Ok(());
-        for (lease, result) in done {
-            let partition = lease.partition;
+        while let Some(ended) = under_way.join_next().await {
+            // A commit that panicked may have been written or not, like one that was not answered.
+            let ended = match ended {
+                Ok(ended) => ended,
+                Err(failure) => {
+                    outcome = Err(Error::Unavailable(failure.to_string()));
+                    continue;
+                }
+            };
+            let Ended { lease, tally, stations, result } = ended;
             match result {
                 Ok(Committed::Done { commits, .. }) => {
-                    self.commits.insert(partition, commits);
-                    tallies.remove(&partition).unwrap_or_default().publish();
+                    self.commits.insert(lease.partition, commits);
+                    tally.publish();
                 }
                 Ok(Committed::Repeated { commits }) => {
-                    self.commits.insert(partition, commits);
+                    self.commits.insert(lease.partition, commits);
                 }
                 Err(failure) => {
-                    if let Some(stations) = stations.get(&partition) {
-                        self.windows.forget(stations.iter());
-                    }
-                    match failure {
-                        Error::Fenced(_) => {
-                            counter!(metrics::FENCED).increment(1);
-                            warn!(partition, "a commit was refused: another worker owns the partition");
-                            self.refused.push(lease.clone());
-                        }
-                        Error::Diverged(_) => {
-                            counter!(metrics::DIVERGED).increment(1);
-                            error!(partition, "Redis has gone back to an earlier state; its entries are read again");
-                            self.commits.remove(&partition);
-                            self.diverged.push(partition);
-                        }
-                        failure => outcome = Err(failure),
-                    }
+                    self.windows.forget(stations.iter());
+                    outcome = self.refused(lease, failure).and(outcome);
                 }
             }
         }
         outcome
     }
+
+    /// A commit that was not done. What concerns its partition alone is noted; the rest is returned.
+    fn refused(&mut self, lease: Lease, failure: Error) -> Result<(), Error> {
+        let partition = lease.partition;
+        match failure {
+            Error::Fenced(_) => {
+                counter!(metrics::FENCED).increment(1);
+                warn!(partition, "a commit was refused: another worker owns the partition");
+                self.refused.push(lease);
+            }
+            Error::Diverged(_) => {
+                counter!(metrics::DIVERGED).increment(1);
+                error!(partition, "Redis has gone back to an earlier state; its entries are read again");
+                self.commits.remove(&partition);
+                self.diverged.push(partition);
+            }
+            failure => return Err(failure),
+        }
+        Ok(())
+    }
+}
+/// Entries inferred and committed together, unless one partition has more. Beyond it inference gets no
+/// cheaper, and buffers that no longer fit the cache are mapped, cleared and given back each time:
+/// with a whole backlog in one batch that was a sixth of all the work beside inference.
+const SLICE: usize = 256;
+
+/// The deliveries of whole partitions, a few partitions at a time: so a partition's commit stays one,
+/// and its stations are in no other slice. Deliveries of a partition lie side by side.
+fn slices(deliveries: &[Delivery]) -> Vec<&[Delivery]> {
+    let mut slices = Vec::new();
+    let (mut begin, mut end) = (0, 0);
+    for partition in deliveries.chunk_by(|a, b| a.partition == b.partition) {
+        if end > begin && end - begin + partition.len() > SLICE {
+            slices.push(&deliveries[begin..end]);
+            begin = end;
+        }
+        end += partition.len();
+    }
+    slices.push(&deliveries[begin..end]);
+    slices
+}
+
+/// Commits that have been sent.
+type Committing = JoinSet<Ended>;
+
+/// A partition's commit, done or failed.
+struct Ended {
+    lease: Lease,
+    tally: Tally,
+    stations: Vec<StationId>,
+    result: Result<Committed, Error>,
 }
 
 async fn commit_one(redis: &Redis, lease: &Lease, batch: &Batch, known: Option<u64>) -> Result<Committed, Error> {
@@ -190,4 +257,25 @@ async fn commit_one(redis: &Redis, lease: &Lease, batch: &Batch, known: Option<u
     let committed = redis.commit(lease, batch, known).await;
     histogram!(metrics::COMMIT).record(begun.elapsed().as_secs_f64());
     committed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use streams::StreamId;
+
+    #[test]
+    fn a_slice_holds_whole_partitions_and_every_entry_is_in_one() {
+        let delivery = |partition| Delivery {
+            partition,
+            id: StreamId::default(),
+            entry: streams::Entry::decode(&[]),
+            bytes: Vec::new(),
+            deliveries: 1,
+        };
+        let sizes = [(0, 100), (1, 156), (2, 1), (5, 700), (6, 3)];
+        let all: Vec<Delivery> = sizes.iter().flat_map(|(p, n)| (0..*n).map(|_| delivery(*p))).collect();
+        let cut: Vec<usize> = slices(&all).iter().map(|slice| slice.len()).collect();
+        assert_eq!(cut, [256, 1, 700, 3]);
+    }
 }

@@ -38,13 +38,16 @@ pub(crate) struct Touched {
 #[derive(Debug)]
 pub(crate) struct Windows {
     stations: HashMap<StationId, Remembered>,
+    /// Observations of all of them, those lent out included: counting them anew with every batch would
+    /// make a batch dearer the more stations there are.
+    samples: usize,
     most: usize,
     clock: u64,
 }
 
 impl Windows {
     pub(crate) fn new(most: usize) -> Self {
-        Self { stations: HashMap::new(), most: most.max(1), clock: 0 }
+        Self { stations: HashMap::new(), samples: 0, most: most.max(1), clock: 0 }
     }
 
     /// Reads the windows of those stations that are not remembered.
@@ -74,6 +77,7 @@ impl Windows {
         }
         for ((id, window), station) in missing.into_iter().zip(read.windows).zip(described) {
             let station = station.unwrap_or_else(|| Station::unregistered(id.clone()));
+            self.samples += window.samples().len();
             self.stations.insert(id, Remembered { station, window, last_used: self.clock });
         }
         Ok(())
@@ -101,7 +105,9 @@ impl Windows {
                 let window = &mut remembered.window;
                 let oldest = |window: &Window| window.samples().first().map(|s| s.time.hour());
                 let oldest_before = oldest(window);
+                let before = window.samples().len();
                 let change = window.apply(&received.observation, received.flags);
+                self.samples = self.samples + window.samples().len() - before;
                 tally.observed(change);
                 if !change.altered() {
                     return;
@@ -138,7 +144,9 @@ impl Windows {
     /// Forgets stations whose commit failed: what is in Redis counts.
     pub(crate) fn forget<'a>(&mut self, stations: impl Iterator<Item = &'a StationId>) {
         for station in stations {
-            self.stations.remove(station);
+            if let Some(forgotten) = self.stations.remove(station) {
+                self.samples -= forgotten.window.samples().len();
+            }
         }
     }
 
@@ -146,25 +154,31 @@ impl Windows {
     pub(crate) fn forget_partitions(&mut self, keys: &Keys, partitions: &[Partition]) {
         if !partitions.is_empty() {
             self.stations.retain(|id, _| !partitions.contains(&keys.partition_of(id)));
+            self.count();
         }
     }
 
     /// Forgets everything.
     pub(crate) fn forget_all(&mut self) {
         self.stations.clear();
+        self.samples = 0;
+    }
+
+    fn count(&mut self) {
+        self.samples = self.stations.values().map(|r| r.window.samples().len()).sum();
     }
 
     /// Keeps to the limit by forgetting what has not been used for longest.
     pub(crate) fn shrink(&mut self) {
-        let samples: usize = self.stations.values().map(|r| r.window.samples().len()).sum();
         // Stations that report every minute weigh as much as sixty hourly ones.
-        let most = if samples > MOST_SAMPLES { self.most.min(self.stations.len() / 2).max(1) } else { self.most };
+        let most = if self.samples > MOST_SAMPLES { self.most.min(self.stations.len() / 2).max(1) } else { self.most };
         if self.stations.len() > most {
             let mut used: Vec<u64> = self.stations.values().map(|r| r.last_used).collect();
             // A tenth more than needed, so that not every batch has to search.
             let excess = (self.stations.len() - most + most / 10).min(used.len() - 1);
             let bound = *used.select_nth_unstable(excess).1;
             self.stations.retain(|_, r| r.last_used >= bound);
+            self.count();
         }
         gauge!(metrics::CACHED).set(self.stations.len() as f64);
     }
