@@ -95,7 +95,7 @@ async fn what_is_not_acknowledged_is_handed_out_again() {
 
     let lease = redis.acquire(partition, "two", Duration::from_secs(5)).await.unwrap().unwrap();
     let batch = Batch { acknowledged: vec![read[0].id, read[1].id], ..Batch::default() };
-    assert_eq!(redis.commit(&lease, &batch).await.unwrap(), Committed::Done(2));
+    assert_eq!(redis.commit(&lease, &batch, None).await.unwrap(), Committed::Done { acknowledged: 2, commits: 1 });
     assert!(successor.pending(partition).await.unwrap().is_empty());
     successor.forget_consumers(partition).await.unwrap();
     assert_eq!(redis.backlog(partition).await.unwrap().oldest, None);
@@ -123,14 +123,17 @@ async fn a_commit_is_all_once_or_nothing() {
     assert_eq!(redis.acquire(partition, "new", Duration::from_secs(5)).await.unwrap(), None);
     tokio::time::sleep(Duration::from_millis(60)).await;
     let lease = redis.acquire(partition, "new", Duration::from_secs(5)).await.unwrap().unwrap();
-    assert_eq!(redis.commit(&zombie, &batch).await, Err(Error::Fenced(partition)));
+    assert_eq!(redis.commit(&zombie, &batch, None).await, Err(Error::Fenced(partition)));
+    // The owner remembers three commits that this Redis has lost: what it would write rests on them.
+    assert_eq!(redis.commit(&lease, &batch, Some(3)).await, Err(Error::Diverged(partition)));
+    assert_eq!(reader.pending(partition).await.unwrap().len(), 1);
     assert!(!redis.renew(&zombie, Duration::from_secs(5)).await.unwrap());
     redis.release(&zombie).await.unwrap();
     assert_eq!(redis.windows(&[id("A")]).await.unwrap().windows, [weather::Window::default()]);
 
-    assert_eq!(redis.commit(&lease, &batch).await.unwrap(), Committed::Done(1));
+    assert_eq!(redis.commit(&lease, &batch, Some(0)).await.unwrap(), Committed::Done { acknowledged: 1, commits: 1 });
     assert_eq!(redis.windows(&[id("A"), id("B")]).await.unwrap().windows, [window, weather::Window::default()]);
-    assert_eq!(redis.commit(&lease, &batch).await.unwrap(), Committed::Repeated);
+    assert_eq!(redis.commit(&lease, &batch, Some(1)).await.unwrap(), Committed::Repeated { commits: 1 });
     assert_eq!(redis.partition_state(partition).await.unwrap().newest, [received("A", 0, 1.0)]);
 }
 
@@ -180,7 +183,7 @@ async fn trimming_stops_at_what_is_not_acknowledged() {
     let lease = redis.acquire(partition, "w", Duration::from_secs(5)).await.unwrap().unwrap();
     // All but the 301st are acknowledged.
     let acknowledged = read.iter().enumerate().filter(|(n, _)| *n != 300).map(|(_, d)| d.id).collect();
-    redis.commit(&lease, &Batch { acknowledged, ..Batch::default() }).await.unwrap();
+    redis.commit(&lease, &Batch { acknowledged, ..Batch::default() }, None).await.unwrap();
     let removed = redis.trim_obs(partition, u64::MAX).await.unwrap();
     assert!((200..=300).contains(&removed), "{removed} removed");
     assert!(!redis.since(&[partition], read[0].id.milliseconds, 10_000).await.unwrap().complete);

@@ -102,6 +102,8 @@ async fn turned_away(stack: &Stack, observations: &[Observation]) -> String {
 async fn nothing_is_lost_while_redis_is_away_and_ingest_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let mut stack = Stack::start_with(&[(Service::Ingest, &spool_in(folder.path()))]).await;
+    // Of a Redis that writes to its disk once a second a kill may take the last second.
+    stack.redis.say("CONFIG SET appendfsync always").unwrap();
     let rounds: Vec<Vec<Observation>> = (0..4).map(round).collect();
     assert_eq!(post_all(&stack, &rounds[0]).await, json!({"accepted": 30, "duplicates": 0, "rejected": []}));
     stack.redis.kill();
