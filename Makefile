@@ -16,7 +16,7 @@ WEB_SOURCES := $(shell find web/src web/public -type f 2>/dev/null) \
 # Handed to the command that a target runs: make demo ARGS="--stations 40"
 ARGS ?=
 
-.PHONY: help setup setup-browser demo web build test lint fmt types bench bench-pipeline screenshot train evaluate secrets up down clean
+.PHONY: help setup setup-browser demo web build test lint fmt types bench chaos bench-pipeline screenshot train evaluate secrets up down clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +59,12 @@ bench: build ## latency from POST to WebSocket frame, beside a bare Redis round 
 
 bench-pipeline: build ## what an observation costs on its way, beside redis-benchmark, bare inference and Python
 	@$(BINARY) bench pipeline --report docs/BENCH-PIPELINE.md $(ARGS)
+
+FAULTS ?= 100
+SEED ?= 1
+chaos: setup ## faults at random moments under load, everything accounted for: make chaos FAULTS=100 SEED=1
+	@WEATHERGLASS_CHAOS_FAULTS=$(FAULTS) WEATHERGLASS_CHAOS_SEED=$(SEED) \
+		cargo test --release --workspace --test chaos -- --nocapture
 
 screenshot: setup-browser web build ## docs/screenshot-*.png, from a running demo or one started for it
 	@scripts/screenshot.sh

@@ -91,7 +91,9 @@ def member(graph, weights, prefix, batch, spread):
 
     first = graph.relu(graph.linear("window", own, "window"))
     second = graph.linear(graph.relu(graph.linear(first, own, "widen")), own, "narrow")
-    latent = graph.linear(graph.relu(graph.op("Add", first, second)), own, "latent")
+    second = graph.relu(graph.op("Add", first, second))
+    near = graph.linear(second, own, "near")
+    latent = graph.linear(second, own, "latent")
     latent = graph.op("Add", graph.reshape(latent, [batch, 1, width]), graph.constant(own["place"]))
 
     leads = graph.reshape("leads", [rows, own["lead.weight"].shape[0]])
@@ -100,7 +102,10 @@ def member(graph, weights, prefix, batch, spread):
     for name in ("mix", "turn"):
         hidden = graph.op("Add", hidden, graph.relu(graph.linear(hidden, own, name)))
 
-    direct = graph.reshape(graph.linear("window", own, "direct"), [rows, distributions + SINGLES])
+    direct = graph.linear("window", own, "direct")
+    rest = np.zeros((batch, own["direct.bias"].shape[0] - own["near.bias"].shape[0]), np.float32)
+    near = graph.op("Concat", near, graph.constant(rest), axis=1)
+    direct = graph.reshape(graph.op("Add", direct, near), [rows, distributions + SINGLES])
     bounds = [graph.constant(np.array([n], np.int64)) for n in (0, distributions, distributions + SINGLES, 1)]
     recalled = graph.op("Add", recalled, graph.op("Slice", direct, bounds[0], bounds[1], bounds[3]))
     median = graph.op("Add", graph.linear(hidden, own, "median"), recalled)

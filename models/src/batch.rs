@@ -2,13 +2,12 @@
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use weather::time::HOUR;
 use weather::{LEADS, Station, Time, VariableSet};
 
 use crate::dataset::{Network, Series};
 use crate::decode::WET;
-use crate::features::{
-    ALL_LEADS, ANCHORED, ENCODER, PAST, Past, QUANTITIES, SCALES, SENSORS, SLOTS, STATICS, WIND_SCALE,
-};
+use crate::features::{ALL_LEADS, ANCHORED, ENCODER, PAST, Past, QUANTITIES, SCALES, SENSORS, STATICS, WIND_SCALE};
 use crate::grid::{Channel, Grid};
 
 /// Where the target columns of a lead begin: anchored quantities and their weights, wind
@@ -28,6 +27,9 @@ const AMOUNT_SHARE: f32 = 0.15;
 
 /// The newest points of a window that are learnt from as they were, hours.
 const SHARP: usize = 6;
+
+/// Where the statics say the latitude: its mask, itself, and its distance from the equator.
+const PLACE: std::ops::Range<usize> = 25..28;
 
 /// One training step's input.
 #[derive(Clone)]
@@ -155,7 +157,7 @@ fn varied(series: &Series, reference: Time, rng: &mut StdRng, rows: Rows<'_>) {
             station.timezone = None;
         }
     }
-    if rng.random_bool(0.15) {
+    if rng.random_bool(0.3) {
         station.elevation = None;
     }
     let samples = series.past(reference);
@@ -165,16 +167,19 @@ fn varied(series: &Series, reference: Time, rng: &mut StdRng, rows: Rows<'_>) {
     let begun = if rng.random_bool(0.02) { newest } else { begun };
     let mut past = Past::new(&samples[begun..], reference, &station, hidden(rng));
     let rounded = rounded(rng);
-    rounded.iter().for_each(|channel| past.grid.round(*channel));
+    rounded.iter().for_each(|(channel, step)| past.grid.round(*channel, *step));
     if rng.random_bool(0.3) {
-        hide_hours(&mut past.grid, rng);
+        hide_hours(&mut past, rng);
     }
     past.anchor();
+    blur(rng, &mut past.grid);
     let encoder = &mut *rows.encoder;
     finish(&past, series, reference, rounded, &station, Rows { encoder, ..rows });
-    blur(rng, rows.encoder);
-    if rng.random_bool(0.3) {
+    if rng.random_bool(0.6) {
         shift(rng, rows.encoder);
+    }
+    if rng.random_bool(0.4) {
+        PLACE.for_each(|at| rows.encoder[STATICS + at] = 0.0);
     }
 }
 
@@ -188,30 +193,62 @@ fn shift(rng: &mut StdRng, encoder: &mut [f32]) {
     }
 }
 
-/// Makes what is more than some hours old uncertain by about a quarter of a degree (or what is like it
-/// of the others): its course says what comes, its tenths only which day it was.
-fn blur(rng: &mut StdRng, encoder: &mut [f32]) {
-    const BLUR: f32 = 0.1;
-    for row in encoder[..SLOTS * Channel::COUNT].chunks_exact_mut(SLOTS) {
-        for value in row[..SLOTS - SHARP].iter_mut().filter(|v| **v != 0.0) {
-            *value += rng.random_range(-BLUR..BLUR);
+/// Makes what is more than some hours old uncertain: its course says what comes, its tenths only which
+/// day it was.
+fn blur(rng: &mut StdRng, grid: &mut Grid<PAST>) {
+    // Half a degree and half a hectopascal, and what is like it of the others, in the channels' units.
+    const BLURRED: [(Channel, f32); 9] = [
+        (Channel::Temperature, 0.7),
+        (Channel::DewPoint, 0.7),
+        (Channel::Pressure, 0.6),
+        (Channel::WindSpeed, 0.4),
+        (Channel::WindGust, 0.5),
+        (Channel::WindU, 0.6),
+        (Channel::WindV, 0.6),
+        (Channel::Solar, 40.0),
+        (Channel::CloudCover, 10.0),
+    ];
+    for (channel, by) in BLURRED {
+        let floor =
+            if matches!(channel, Channel::WindSpeed | Channel::WindGust | Channel::Solar) { 0.0 } else { f32::MIN };
+        for value in &mut grid.row_mut(channel)[..PAST - SHARP] {
+            // The maximum with NaN would be the other.
+            if !value.is_nan() {
+                *value = (*value + rng.random_range(-by..by)).max(floor);
+            }
         }
     }
 }
 
-fn finish(past: &Past, series: &Series, reference: Time, rounded: &[Channel], station: &Station, rows: Rows<'_>) {
+fn finish(
+    past: &Past,
+    series: &Series,
+    reference: Time,
+    rounded: &[(Channel, f32)],
+    station: &Station,
+    rows: Rows<'_>,
+) {
     past.fill(station, rows.encoder, rows.leads);
     let mut future = Grid::<LEADS>::lay(series.future(reference), reference, 1, past.level, series.irregular);
-    rounded.iter().for_each(|channel| future.round(*channel));
+    rounded.iter().for_each(|(channel, step)| future.round(*channel, *step));
     fill_targets(past, &future, rows.targets);
 }
 
-/// What an airport in place of this station would have rounded to whole units, this time.
-fn rounded(rng: &mut StdRng) -> &'static [Channel] {
+/// The steps that an airport in place of this station would have reported in, this time.
+fn rounded(rng: &mut StdRng) -> &'static [(Channel, f32)] {
+    const FAHRENHEIT: f32 = 5.0 / 9.0;
+    const KNOT: f32 = 0.514_444;
     match rng.random_range(0..20) {
-        0..4 => &[Channel::Temperature, Channel::DewPoint, Channel::Pressure],
-        4..6 => &[Channel::Temperature, Channel::DewPoint],
-        6 => &[Channel::Pressure],
+        0..2 => &[(Channel::Temperature, 1.0), (Channel::DewPoint, 1.0), (Channel::Pressure, 1.0)],
+        2..4 => &[
+            (Channel::Temperature, 1.0),
+            (Channel::DewPoint, 1.0),
+            (Channel::Pressure, 1.0),
+            (Channel::WindSpeed, KNOT),
+        ],
+        4..6 => &[(Channel::Temperature, 1.0), (Channel::DewPoint, 1.0)],
+        6 => &[(Channel::Temperature, FAHRENHEIT), (Channel::DewPoint, FAHRENHEIT), (Channel::WindSpeed, KNOT)],
+        7 => &[(Channel::WindSpeed, 1.0)],
         _ => &[],
     }
 }
@@ -230,7 +267,7 @@ fn hidden(rng: &mut StdRng) -> VariableSet {
 }
 
 /// Takes away single hours, as an unsteady line would, and a recent stretch of one channel.
-fn hide_hours(grid: &mut Grid<PAST>, rng: &mut StdRng) {
+fn hide_hours(past: &mut Past, rng: &mut StdRng) {
     const ALL: [Channel; Channel::COUNT] = [
         Channel::Temperature,
         Channel::DewPoint,
@@ -246,6 +283,10 @@ fn hide_hours(grid: &mut Grid<PAST>, rng: &mut StdRng) {
     let share = rng.random_range(0.0..0.7);
     // Three-hourly stations are common; the newest hour stays.
     let every = if rng.random_bool(0.3) { 3 } else { 1 };
+    if every == 3 {
+        past.set_cadence(3 * HOUR);
+    }
+    let grid = &mut past.grid;
     for back in 1..PAST {
         if back % every != 0 || (every == 1 && rng.random_bool(share)) {
             ALL.iter().for_each(|channel| grid.hide(*channel, PAST - 1 - back));
@@ -263,8 +304,15 @@ fn hide_hours(grid: &mut Grid<PAST>, rng: &mut StdRng) {
 fn fill_targets(past: &Past, future: &Grid<LEADS>, targets: &mut [f32]) {
     let anchors = past.anchors();
     for (hour, row) in targets.chunks_exact_mut(TARGETS).enumerate() {
-        // Errors grow with the lead; without this the far leads would have the loss to themselves.
-        let fair = 1.0 / (0.3 + 0.7 * ((hour + 1) as f32 / 12.0).min(1.0));
+        // Errors grow with the lead, and most leads are far ones: without this they would have the loss to
+        // themselves.
+        let near = match hour {
+            0..3 => 3.0,
+            3..6 => 2.0,
+            6..12 => 1.3,
+            _ => 1.0,
+        };
+        let fair = near / (0.3 + 0.7 * ((hour + 1) as f32 / 12.0).min(1.0));
         for (q, channel) in QUANTITIES.into_iter().enumerate() {
             if let Some((anchor, value)) = anchors.values[q].zip(future.get(channel, hour)) {
                 row[q] = (value - anchor) / SCALES[q];

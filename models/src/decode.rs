@@ -5,6 +5,7 @@ use weather::{Distribution, LEADS, Prediction, QUANTILES, Quantity, derived};
 
 use crate::features::{ANCHORED, Anchors, SCALES, WIND_SCALE};
 use crate::network::{DISTRIBUTIONS, LEVELS, SINGLES};
+use crate::resolution;
 
 /// The least precipitation that counts as some, mm in the hour.
 pub(crate) const WET: f32 = 0.1;
@@ -29,8 +30,9 @@ pub(crate) fn prediction(numbers: &Numbers<'_>, anchors: &Anchors) -> Prediction
             continue;
         }
         prediction.distributions[quantity as usize] = anchors.values[index].and_then(|anchor| {
-            let at = |level, lead| anchor + SCALES[index] * numbers.quantile(lead, index, level);
-            Distribution::new(quantity, table(at))
+            let changes = table(|level, lead| SCALES[index] * numbers.quantile(lead, index, level));
+            let changes = anchors.steps[index].map_or(changes.clone(), |step| settled(changes, step));
+            Distribution::new(quantity, table(|level, lead| anchor + changes[level][lead]))
         });
     }
     if let Some((u, v)) = anchors.wind.filter(|_| anchors.values[3].is_some()) {
@@ -57,6 +59,17 @@ fn table(at: impl Fn(usize, usize) -> f32) -> Box<[[f32; LEADS]; LEVELS]> {
         }
     }
     table
+}
+
+/// The changes of a quantity that is reported in steps.
+fn settled(mut changes: Box<[[f32; LEADS]; LEVELS]>, step: f32) -> Box<[[f32; LEADS]; LEVELS]> {
+    for lead in 0..LEADS {
+        let mut levels: [f32; LEVELS] = std::array::from_fn(|level| changes[level][lead]);
+        let middle = levels[LEVELS - 2] - levels[1];
+        resolution::settle(&mut levels, step, middle);
+        levels.into_iter().zip(changes.iter_mut()).for_each(|(level, row)| row[lead] = level);
+    }
+    changes
 }
 
 impl Numbers<'_> {
@@ -112,7 +125,7 @@ mod tests {
     use super::*;
 
     fn anchors() -> Anchors {
-        Anchors { values: [Some(10.0); ANCHORED], wind: Some((3.0, 4.0)), sea_level: true, missing_share: 0.0 }
+        Anchors { values: [Some(10.0); ANCHORED], wind: Some((3.0, 4.0)), sea_level: true, ..Anchors::NONE }
     }
 
     fn decode(quantiles: f32, logit: f32, anchors: &Anchors) -> Prediction {
@@ -142,7 +155,7 @@ mod tests {
 
     #[test]
     fn without_anchor_nothing_is_said() {
-        let none = Anchors { values: [None; ANCHORED], wind: None, sea_level: false, missing_share: 1.0 };
+        let none = Anchors::NONE;
         let p = decode(0.0, 0.0, &none);
         assert!(p.get(Quantity::Temperature).is_none() && p.wind_direction.is_none());
         assert!(p.get(Quantity::Precipitation).is_some());

@@ -9,10 +9,11 @@ use weather::time::HOUR;
 use weather::{LEADS, Sample, Station, Time, Variable, VariableSet, WINDOW_HOURS, freshness};
 
 use crate::grid::{Channel, Grid, Level};
+use crate::resolution;
 use crate::sky::Sky;
 
 /// Names the meaning of the numbers below; a weights file made for another one is refused.
-pub(crate) const REVISION: &str = "hourly-96/1";
+pub(crate) const REVISION: &str = "hourly-96/2";
 
 /// Hours of the past that the network sees, the newest included: all that a window holds.
 pub(crate) const PAST: usize = WINDOW_HOURS as usize;
@@ -34,6 +35,12 @@ pub(crate) const SCALES: [f32; ANCHORED] = [5.0, 5.0, 5.0, 3.0, 4.0];
 /// The same for the components of the wind, m/s.
 pub(crate) const WIND_SCALE: f32 = 5.0;
 
+/// The newest hours whose changes from the hour before are seen by themselves, large: nearly all that is
+/// known of the next hours is in them, and is lost among changes of days.
+const FRESH: usize = 6;
+/// One unit of them: about an ordinary hour's change, °C, hPa and m/s.
+const FRESH_SCALES: [f32; ANCHORED] = [0.7, 0.7, 0.5, 1.0, 1.5];
+
 /// Those quantities' channels.
 pub(crate) const QUANTITIES: [Channel; ANCHORED] =
     [Channel::Temperature, Channel::DewPoint, Channel::Pressure, Channel::WindSpeed, Channel::WindGust];
@@ -52,9 +59,9 @@ const MASKED: [Channel; 9] = [
 /// The channels whose absence counts as missing input: those that nearly every station has.
 const EXPECTED: [Channel; 4] = [Channel::Temperature, Channel::DewPoint, Channel::Pressure, Channel::WindSpeed];
 
-const STATIC: usize = 37;
+const STATIC: usize = 38;
 /// Length of the row that describes the window and the station.
-pub(crate) const ENCODER: usize = STATICS + STATIC;
+pub(crate) const ENCODER: usize = STATICS + STATIC + FRESH * ANCHORED;
 /// Where what does not change with the hour begins: temperature, dew point, depression and pressure
 /// come first, as levels.
 pub(crate) const STATICS: usize = SLOTS * (Channel::COUNT + MASKED.len());
@@ -80,12 +87,20 @@ const GUST_FACTOR: f32 = 1.5;
 pub(crate) struct Anchors {
     /// Temperature, dew point, pressure, wind speed, gust, in their units.
     pub(crate) values: [Option<f32>; ANCHORED],
+    /// The steps that each of them is reported in, in its unit, where they are coarse.
+    pub(crate) steps: [Option<f32>; ANCHORED],
     /// East and north components, m/s.
     pub(crate) wind: Option<(f32, f32)>,
     /// Whether `values` holds sea-level pressure and not the station's.
     pub(crate) sea_level: bool,
     /// Share of the expected values of the window that is missing, 0 to 1.
     pub(crate) missing_share: f32,
+}
+
+impl Anchors {
+    /// Of an empty window.
+    pub(crate) const NONE: Self =
+        Self { values: [None; ANCHORED], steps: [None; ANCHORED], wind: None, sea_level: false, missing_share: 1.0 };
 }
 
 /// The past of a window on the grid, with its anchors.
@@ -117,7 +132,7 @@ impl Past {
     }
 
     fn of(grid: Grid<PAST>, level: Level, reference: Time, cadence: i64) -> Self {
-        let anchors = Anchors { values: [None; ANCHORED], wind: None, sea_level: false, missing_share: 1.0 };
+        let anchors = Anchors::NONE;
         let mut past = Self { grid, level, ages: [0; ANCHORED], anchors, reference, cadence };
         past.anchor();
         past
@@ -139,6 +154,7 @@ impl Past {
         let wind = newest(Channel::WindU, OLDEST_ANCHOR).zip(newest(Channel::WindV, OLDEST_ANCHOR));
         self.anchors = Anchors {
             values: found.map(|f| f.map(|(value, _)| value)),
+            steps: QUANTITIES.map(|channel| resolution::of(channel, self.grid.row(channel))),
             wind: wind.map(|((u, _), (v, _))| (u, v)),
             sea_level: matches!(self.level, Level::Sea(_)),
             missing_share,
@@ -164,11 +180,18 @@ impl Past {
         near.into_iter().flatten().find_map(|h| self.grid.get(channel, h))
     }
 
+    /// Says how far apart the reports are, where hours have been hidden, s.
+    pub(crate) fn set_cadence(&mut self, seconds: i64) {
+        self.cadence = seconds;
+    }
+
     /// Fills the row of the window, [`ENCODER`] long, and those of the leads, [`ALL_LEADS`] long.
     pub(crate) fn fill(&self, station: &Station, encoder: &mut [f32], leads: &mut [f32]) {
         let (values, rest) = encoder.split_at_mut(SLOTS * Channel::COUNT);
-        let (masks, statics) = rest.split_at_mut(SLOTS * MASKED.len());
+        let (masks, rest) = rest.split_at_mut(SLOTS * MASKED.len());
+        let (statics, fresh) = rest.split_at_mut(STATIC);
         self.fill_values(values);
+        self.fill_fresh(fresh);
         for (channel, row) in MASKED.into_iter().zip(masks.chunks_exact_mut(SLOTS)) {
             let known = self.is_anchored(channel);
             for (mask, hours) in row.iter_mut().zip(slots(self.grid.row(channel))) {
@@ -214,6 +237,17 @@ impl Past {
         }
     }
 
+    fn fill_fresh(&self, row: &mut [f32]) {
+        let quantities = QUANTITIES.into_iter().zip(FRESH_SCALES);
+        for ((channel, scale), changes) in quantities.zip(row.chunks_exact_mut(FRESH)) {
+            for (age, out) in changes.iter_mut().enumerate() {
+                let hour = PAST - 1 - age;
+                let change = self.grid.get(channel, hour).zip(self.grid.get(channel, hour - 1));
+                *out = change.map_or(0.0, |(now, before)| (now - before) / scale);
+            }
+        }
+    }
+
     /// What does not change with the hour: levels, means, place, sun, what the station measures.
     #[allow(clippy::cast_precision_loss)] // small counts
     fn fill_statics(&self, station: &Station, sky: &Sky, row: &mut [f32]) {
@@ -224,8 +258,8 @@ impl Past {
             let mean = mean(&self.grid.row(channel)[PAST - hours..]);
             anchor.zip(mean).map_or(0.0, |(anchor, mean)| (mean - anchor) / scale)
         };
-        // Airports report whole degrees and hectopascals: their next value is a step or none.
-        let whole = |channel| share(self.grid.row(channel), |v| (v - v.round()).abs() < 1e-3);
+        // What is reported in coarse steps changes by a step or not at all.
+        let [step_t, step_td, step_p, step_speed, _] = self.anchors.steps.map(Option::unwrap_or_default);
         let mask = |present: bool| if present { 1.0 } else { 0.0 };
         let (latitude, elevation) =
             (station.position().map(|(lat, _)| lat.to_radians().sin() as f32), station.elevation);
@@ -266,9 +300,10 @@ impl Past {
             sky.highest,
             sky.now.hour_sine,
             sky.now.hour_cosine,
-            whole(Channel::Temperature),
-            whole(Channel::DewPoint),
-            whole(Channel::Pressure),
+            step_t,
+            step_td,
+            step_p,
+            2.0 * step_speed,
         ];
         row.copy_from_slice(&filled);
     }

@@ -129,9 +129,14 @@ impl<const N: usize> Grid<N> {
         self.values[channel as usize][hour] = f32::NAN;
     }
 
-    /// Rounds a channel to whole units, as a coarser instrument would have reported it.
-    pub(crate) fn round(&mut self, channel: Channel) {
-        self.values[channel as usize].iter_mut().for_each(|value| *value = value.round());
+    /// Rounds a channel to steps, as a coarser instrument would have reported it.
+    pub(crate) fn round(&mut self, channel: Channel, step: f32) {
+        self.values[channel as usize].iter_mut().for_each(|value| *value = (*value / step).round() * step);
+    }
+
+    /// A channel's hours, oldest first, to be changed.
+    pub(crate) fn row_mut(&mut self, channel: Channel) -> &mut [f32; N] {
+        &mut self.values[channel as usize]
     }
 
     fn add_to_hour(&mut self, hour: usize, sample: &Sample, hidden: VariableSet) {

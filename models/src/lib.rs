@@ -22,6 +22,7 @@ mod hygiene;
 mod learner;
 mod losses;
 mod network;
+mod resolution;
 mod run;
 pub mod scores;
 mod shelf;

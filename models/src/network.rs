@@ -24,10 +24,13 @@ pub(crate) const DISTRIBUTIONS: usize = ANCHORED + 1;
 pub(crate) const SINGLES: usize = 3;
 /// Numbers per lead that the window also reaches directly.
 const DIRECT: usize = DISTRIBUTIONS + SINGLES;
+/// Leads that the encoder reaches directly, too: the next hours hang on small things in the window that a
+/// decoder of all leads has no room for.
+const NEAR: usize = 12;
 /// Numbers per lead.
 pub(crate) const OUTPUTS: usize = DISTRIBUTIONS * (1 + LEARNT) + SINGLES;
 /// The kind of network, as the manifest names it.
-pub(crate) const KIND: &str = "mlp-encoder-shared-lead-decoder-direct-ensemble";
+pub(crate) const KIND: &str = "mlp-encoder-shared-lead-decoder-direct-near-ensemble";
 
 /// The sizes that make a network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,6 +141,8 @@ pub(crate) struct Network {
     /// From the window straight to the medians and singles of every lead, beginning at nothing: what is
     /// linear in the newest hours, as most of the next hour is, need not pass through the decoder.
     direct: Linear,
+    /// From the encoder to those of the next hours, beginning at nothing.
+    near: Linear,
     /// `[1, LEADS, DISTRIBUTIONS, DAYS]`: how much of the change since the same hour of the last days
     /// each lead takes over.
     recall: Param<Tensor<4>>,
@@ -156,6 +161,7 @@ impl Network {
         let (hidden, latent) = (architecture.hidden, architecture.latent);
         let linear = |from, to| LinearConfig::new(from, to).init(device);
         let place = vec![0.0f32; LEADS * latent];
+        let silent = |from, to| LinearConfig::new(from, to).with_initializer(Initializer::Zeros).init(device);
         Self {
             window: linear(architecture.encoder_inputs, hidden),
             widen: linear(hidden, hidden),
@@ -168,9 +174,8 @@ impl Network {
             median: linear(latent, DISTRIBUTIONS),
             widths: linear(latent, DISTRIBUTIONS * LEARNT),
             singles: linear(latent, SINGLES),
-            direct: LinearConfig::new(architecture.encoder_inputs, LEADS * DIRECT)
-                .with_initializer(Initializer::Zeros)
-                .init(device),
+            direct: silent(architecture.encoder_inputs, LEADS * DIRECT),
+            near: silent(hidden, NEAR * DIRECT),
             recall: Param::from_tensor(Tensor::from_data(recall(), device)),
         }
     }
@@ -186,7 +191,9 @@ impl Network {
 
         let first = thin(relu(self.window.forward(window.clone())), dropped);
         let second = first.clone() + self.narrow.forward(thin(relu(self.widen.forward(first)), dropped));
-        let latent = self.latent.forward(thin(relu(second), dropped));
+        let second = thin(relu(second), dropped);
+        let near = self.near.forward(second.clone());
+        let latent = self.latent.forward(second);
         let latent = if latent.dims()[0] > batch { latent.narrow(0, 0, batch) } else { latent };
         let latent = latent.unsqueeze_dim::<3>(1);
 
@@ -196,7 +203,8 @@ impl Network {
         let [_, _, width] = hidden.dims();
         let hidden = hidden.reshape([rows, width]);
 
-        let direct = self.direct.forward(window.clone());
+        let rest = Tensor::zeros([near.dims()[0], (LEADS - NEAR) * DIRECT], &near.device());
+        let direct = self.direct.forward(window.clone()) + Tensor::cat(vec![near, rest], 1);
         let direct = if direct.dims()[0] > batch { direct.narrow(0, 0, batch) } else { direct };
         let direct = direct.reshape([rows, DIRECT]);
         let recalled = recalled + direct.clone().narrow(1, 0, DISTRIBUTIONS);

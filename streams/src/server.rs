@@ -153,6 +153,12 @@ impl RedisServer {
         RedisConfig { redis_port: self.port, ..RedisConfig::default() }
     }
 
+    /// The ID of its process, while it is our child.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// Says one command to it, such as `CONFIG SET maxmemory 0`, for a test.
     ///
     /// # Errors

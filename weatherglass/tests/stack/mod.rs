@@ -192,6 +192,10 @@ impl Stack {
         assert!(child.wait().unwrap().success(), "{} did not stop cleanly", service.name());
     }
 
+    pub(crate) fn pid(&self, service: Service) -> u32 {
+        self.running[&service].id()
+    }
+
     /// SIGSTOP, SIGCONT, ...
     pub(crate) fn signal(&self, service: Service, signal: &str) {
         let pid = self.running[&service].id().to_string();
