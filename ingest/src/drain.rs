@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ::metrics::counter;
-use streams::{Error, Outcome};
+use streams::{Error, Outcome, Spooled};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -71,7 +71,8 @@ async fn step(spool: &Spool, link: &Link) -> Result<(), Stuck> {
     if batch.observations.is_empty() {
         return Ok(());
     }
-    let outcomes = appender.append(&batch.observations).await?;
+    let place = Spooled { name: &batch.spool, positions: &batch.positions };
+    let outcomes = appender.append_from(&place, &batch.observations).await?;
     let duplicates = outcomes.iter().filter(|o| matches!(o, Outcome::Duplicate)).count();
     Ok(spool.forget(batch, duplicates as u64).await?)
 }

@@ -16,7 +16,8 @@
 //!
 //! **Exactly once.** A record may have been written to Redis already, wholly or in part: when an
 //! append failed nobody knows how far it got, and a kill may fall between writing to Redis and
-//! forgetting here. Writing it again does no harm, since `append.lua` recognises what it accepted
+//! forgetting here. Writing it again does no harm: `append.lua` knows up to which record this spool has
+//! handed over, and of a request that failed on its way past the spool it recognises what it accepted
 //! last for that station and second. It is then counted as duplicate, not as accepted.
 
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 use ::metrics::{counter, gauge};
 use anyhow::{Context, bail};
-use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Builder, Database, ReadableDatabase, TableDefinition};
 use streams::Received;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
@@ -32,7 +33,9 @@ use tracing::{error, info, warn};
 use crate::metrics;
 
 mod record;
+mod survey;
 use record::{claimed, observations, record};
+use survey::{Survey, survey};
 
 const FILE: &str = "spool.redb";
 const WAITING: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("waiting");
@@ -87,6 +90,9 @@ pub(crate) struct Held {
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) observations: Vec<Received>,
+    /// The spool's name, and where in it each of them waited: record and place in the record.
+    pub(crate) spool: String,
+    pub(crate) positions: Vec<String>,
     through: u64,
     bytes: u64,
 }
@@ -118,7 +124,8 @@ impl Spool {
         let setting = || format!("WEATHERGLASS_SPOOL {}", folder.display());
         std::fs::create_dir_all(folder).with_context(setting)?;
         let (sender, held) = watch::channel(Held::default());
-        let mut keeper = Keeper { path: folder.join(FILE), file: None, next: 0, limit, held: sender };
+        let (path, name) = (folder.join(FILE), String::new());
+        let mut keeper = Keeper { path, file: None, name, next: 0, limit, held: sender };
         keeper.open().with_context(setting)?;
         let found = *held.borrow();
         gauge!(metrics::SPOOL_FOUND).set(found.observations as f64);
@@ -197,6 +204,7 @@ struct Keeper {
     path: PathBuf,
     /// None after a failure, until it is opened again: redb does not trust a file that failed.
     file: Option<Database>,
+    name: String,
     next: u64,
     limit: u64,
     held: watch::Sender<Held>,
@@ -240,14 +248,14 @@ impl Keeper {
     /// Opens the file and counts what is in it. A damaged file is put aside: what it holds may be
     /// saved by hand, and what comes now has a place.
     fn open(&mut self) -> anyhow::Result<()> {
-        let open = || -> Result<(Database, Held, u64), redb::Error> {
+        let open = || -> Result<(Database, Survey), redb::Error> {
             let file = Builder::new().set_cache_size(CACHE).create(&self.path)?;
-            let (held, next) = survey(&file)?;
-            Ok((file, held, next))
+            let found = survey(&file)?;
+            Ok((file, found))
         };
         // redb may panic over a damaged file.
         let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open));
-        let (file, held, next) = match opened {
+        let (file, Survey { held, next, name }) = match opened {
             Ok(Ok(opened)) => opened,
             Ok(Err(redb::Error::DatabaseAlreadyOpen)) => bail!("another process uses it"),
             Ok(Err(error)) if !is_damage(&error) => return Err(error.into()),
@@ -261,7 +269,7 @@ impl Keeper {
             }
         };
         self.file = Some(file);
-        self.next = next;
+        (self.next, self.name) = (next, name);
         self.show(|now| *now = held);
         Ok(())
     }
@@ -338,7 +346,7 @@ impl Keeper {
 
     /// The oldest records. What can't be read is moved out of the way first.
     fn read(&mut self, file: &Database) -> Result<Batch, redb::Error> {
-        let mut batch = Batch::default();
+        let mut batch = Batch { spool: self.name.clone(), ..Batch::default() };
         let mut damaged = Vec::new();
         {
             let transaction = file.begin_read()?;
@@ -346,6 +354,8 @@ impl Keeper {
                 let (number, value) = record?;
                 match observations(value.value()) {
                     Some(observations) => {
+                        let place = |at| format!("{:020}.{at:08}", number.value());
+                        batch.positions.extend((0..observations.len()).map(place));
                         batch.observations.extend(observations);
                         batch.bytes += value.value().len() as u64 + OVERHEAD;
                         batch.through = number.value();
@@ -397,6 +407,7 @@ impl Keeper {
     fn forget(&mut self, file: &Database, batch: &Batch, duplicates: u64) -> Result<(), redb::Error> {
         let transaction = begin(file)?;
         transaction.open_table(WAITING)?.retain_in::<u64, _>(..=batch.through, |_, _| false)?;
+        transaction.open_table(survey::FACTS)?.insert(survey::NEXT, batch.through + 1)?;
         transaction.commit()?;
         let all = batch.observations.len() as u64;
         let accepted = all.saturating_sub(duplicates);
@@ -442,25 +453,6 @@ fn begin(file: &Database) -> Result<redb::WriteTransaction, redb::Error> {
     let mut transaction = file.begin_write()?;
     transaction.set_quick_repair(true);
     Ok(transaction)
-}
-
-/// What the file holds, and the next record's number.
-fn survey(file: &Database) -> Result<(Held, u64), redb::Error> {
-    let transaction = begin(file)?;
-    let (mut held, mut last) = (Held::default(), None);
-    {
-        let waiting = transaction.open_table(WAITING)?;
-        for record in waiting.range::<u64>(..)? {
-            let (number, value) = record?;
-            held.observations += claimed(value.value());
-            held.bytes += value.value().len() as u64 + OVERHEAD;
-            last = Some(number.value());
-        }
-        let aside = transaction.open_table(DAMAGED)?;
-        last = last.max(aside.last()?.map(|(number, _)| number.value()));
-    }
-    transaction.commit()?;
-    Ok((held, last.map_or(0, |number| number + 1)))
 }
 
 /// Whether the file itself is at fault: it is damaged, or none of redb's.

@@ -34,6 +34,16 @@ pub enum Outcome {
     Duplicate,
 }
 
+/// Where in which spool observations waited.
+#[derive(Clone, Copy, Debug)]
+pub struct Spooled<'a> {
+    /// The spool's name: no other one has it.
+    pub name: &'a str,
+    /// Each observation's position, all of the same length and greater in the order of alphabets than those
+    /// before it, now and in every earlier call.
+    pub positions: &'a [String],
+}
+
 /// Writes to the `obs` streams.
 #[derive(Clone)]
 pub struct Appender {
@@ -55,6 +65,19 @@ impl Appender {
     /// When any partition's write failed. What other partitions accepted stays accepted: sending
     /// the same observations again is safe, they count as duplicates.
     pub async fn append(&self, observations: &[Received]) -> Result<Vec<Outcome>, Error> {
+        self.append_all(observations, None).await
+    }
+
+    /// The same for observations that waited in a spool: what of it has been handed over before is a
+    /// duplicate, whatever came after it.
+    ///
+    /// # Errors
+    /// As of [`Appender::append`].
+    pub async fn append_from(&self, spool: &Spooled<'_>, observations: &[Received]) -> Result<Vec<Outcome>, Error> {
+        self.append_all(observations, Some(spool)).await
+    }
+
+    async fn append_all(&self, observations: &[Received], spool: Option<&Spooled<'_>>) -> Result<Vec<Outcome>, Error> {
         let mut by_partition: BTreeMap<Partition, Vec<usize>> = BTreeMap::new();
         for (index, received) in observations.iter().enumerate() {
             let partition = self.redis.keys().partition_of(&received.observation.station);
@@ -63,7 +86,7 @@ impl Appender {
         let written = join_all(by_partition.iter().map(|(partition, indices)| async move {
             let mut outcomes = Vec::with_capacity(indices.len());
             for chunk in indices.chunks(CHUNK) {
-                outcomes.extend(self.append_chunk(*partition, chunk, observations).await?);
+                outcomes.extend(self.append_chunk(*partition, chunk, observations, spool).await?);
             }
             Ok::<_, Error>(outcomes)
         }))
@@ -82,9 +105,10 @@ impl Appender {
         partition: Partition,
         chunk: &[usize],
         all: &[Received],
+        spool: Option<&Spooled<'_>>,
     ) -> Result<Vec<Outcome>, Error> {
         let keys = self.redis.keys();
-        let mut named = vec![keys.obs(partition), keys.stations(partition)];
+        let mut named = vec![keys.obs(partition), keys.stations(partition), keys.handed_over(partition)];
         // Place of each hour's hash among the keys, counted from 1 as the script does.
         let mut seen: BTreeMap<i64, usize> = BTreeMap::new();
         for index in chunk {
@@ -97,9 +121,9 @@ impl Appender {
         // Every time, not once per process: a Redis that came back without its data, or without the
         // last second of it, has forgotten stations that this process would believe registered.
         let stations: BTreeSet<&StationId> = chunk.iter().map(|i| &all[*i].observation.station).collect();
-        let arguments = 2 + 2 * stations.len() + 4 * chunk.len();
+        let arguments = 3 + 2 * stations.len() + 5 * chunk.len();
         let mut call = Call::new(&APPEND, &named, arguments, ROOM * (chunk.len() + stations.len()));
-        call.arg(SEEN_SECONDS).arg(stations.len());
+        call.arg(SEEN_SECONDS).arg(spool.map_or("", |spool| spool.name)).arg(stations.len());
         for station in &stations {
             call.arg(station.as_str());
         }
@@ -111,6 +135,9 @@ impl Appender {
             let (field, values) = fingerprint(&received.observation);
             let place = seen.get(&received.observation.time.hour()).copied().unwrap_or_default();
             call.arg(place).arg(field).arg(values).arg(received.encode());
+            if let Some(spool) = spool {
+                call.arg(spool.positions.get(*index).map_or("", String::as_str));
+            }
         }
         let ids: Vec<String> = call.run(&mut self.redis.hot()).await?;
         self.redis.replicated(partition).await?;

@@ -114,7 +114,7 @@ impl RedisConfig {
             if let Some(password) = self.password()? {
                 client = client.password(password);
             }
-            return Ok(Peer::Cluster(client.build()?));
+            return Ok(Peer::Cluster(Box::new(client.build()?)));
         }
         let info = match &self.redis_url {
             Some(url) => url.as_str().into_connection_info().map_err(|e| Error::Refused(format!("REDIS_URL: {e}")))?,
@@ -130,7 +130,7 @@ impl RedisConfig {
                 address.set_redis_settings(settings)
             }
         };
-        Ok(Peer::Server(Client::open(info.set_tcp_settings(tcp))?))
+        Ok(Peer::Server(Box::new(Client::open(info.set_tcp_settings(tcp))?)))
     }
 
     /// The nodes that a `redis+cluster://` or `rediss+cluster://` URL names; none of another URL.
@@ -182,7 +182,8 @@ impl Redis {
                     .set_response_timeout(Some(RESPONSE_TIMEOUT))
                     .set_number_of_retries(1)
                     .set_max_delay(Duration::from_secs(2));
-                let mut link = Link::Managed(ConnectionManager::new_with_config(client.clone(), settings).await?);
+                let mut link =
+                    Link::Managed(ConnectionManager::new_with_config(Client::clone(client), settings).await?);
                 refuse_cluster_node(&mut link).await?;
                 link
             }

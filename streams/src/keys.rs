@@ -113,6 +113,12 @@ impl Keys {
         self.tagged(partition, &format!("seen:{hour}"))
     }
 
+    /// Hash: an ingest's spool -> the last position in it that was handed over.
+    #[must_use]
+    pub fn handed_over(&self, partition: Partition) -> String {
+        self.tagged(partition, "spools")
+    }
+
     /// Stream of entries that could not be processed.
     #[must_use]
     pub fn dead(&self, partition: Partition) -> String {

@@ -20,7 +20,7 @@ mod statistics;
 pub mod tail;
 pub mod trim;
 
-pub use append::{Appender, Outcome};
+pub use append::{Appender, Outcome, Spooled};
 pub use codec::{Entry, Received};
 pub use commit::Batch;
 pub use connection::{Redis, RedisConfig};

@@ -85,9 +85,9 @@ fn slot(key: &str) -> u16 {
 #[derive(Clone)]
 pub(crate) enum Peer {
     /// One server.
-    Server(Client),
+    Server(Box<Client>),
     /// A cluster.
-    Cluster(ClusterClient),
+    Cluster(Box<ClusterClient>),
 }
 
 impl Peer {

@@ -101,6 +101,25 @@ async fn what_is_not_acknowledged_is_handed_out_again() {
     assert_eq!(redis.backlog(partition).await.unwrap().oldest, None);
 }
 
+/// A report and its correction wait in a spool and are handed over twice, since the spool was not told of
+/// the first time: what "seen" knows alone would let both in again.
+#[tokio::test]
+async fn what_a_spool_hands_over_twice_is_accepted_once() {
+    let (_server, redis) = start().await;
+    let appender = Appender::new(redis.clone());
+    let waited = [received("A", 0, 1.0), received("A", 0, 2.0), received("A", 60, 1.0)];
+    let positions = ["7.0", "7.1", "8.0"].map(str::to_owned);
+    let spool = streams::Spooled { name: "one", positions: &positions };
+    let first = appender.append_from(&spool, &waited).await.unwrap();
+    assert!(first.iter().all(|o| matches!(o, Outcome::Accepted(_))));
+    assert_eq!(appender.append_from(&spool, &waited).await.unwrap(), [Outcome::Duplicate; 3]);
+    // What comes after it is let in, also when it goes back to what was before; so is another spool's.
+    let later = streams::Spooled { name: "one", positions: &["9.0".to_owned()] };
+    assert!(matches!(appender.append_from(&later, &waited[..1]).await.unwrap()[..], [Outcome::Accepted(_)]));
+    let other = streams::Spooled { name: "two", positions: &positions[..1] };
+    assert!(matches!(appender.append_from(&other, &waited[1..2]).await.unwrap()[..], [Outcome::Accepted(_)]));
+}
+
 #[tokio::test]
 async fn a_commit_is_all_once_or_nothing() {
     let (_server, redis) = start().await;

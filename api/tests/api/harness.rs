@@ -267,7 +267,7 @@ impl Network {
             batch.forecasts.push((name, streams::codec::encode_forecast(&forecast)));
         }
         let lease = self.redis.acquire(partition, "test", Duration::from_secs(5)).await.unwrap().unwrap();
-        self.redis.commit(&lease, &batch).await.unwrap();
+        self.redis.commit(&lease, &batch, None).await.unwrap();
         self.redis.release(&lease).await.unwrap();
     }
 }
