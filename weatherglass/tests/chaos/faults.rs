@@ -131,6 +131,16 @@ impl Faults {
     }
 }
 
+impl Drop for Faults {
+    /// When the test has failed before they could leave.
+    fn drop(&mut self) {
+        for worker in &mut self.others {
+            let _ = worker.kill();
+            let _ = worker.wait();
+        }
+    }
+}
+
 async fn paused(process: u32, milliseconds: u64) {
     let signal = |signal: &str| Command::new("kill").args([signal, &process.to_string()]).status().unwrap();
     assert!(signal("-STOP").success());
