@@ -224,7 +224,7 @@ fn a_flipped_bit_and_a_cut_file_are_refused() {
     let (_folder, version) = copy();
     let weights = version.join("weights.bpk");
     let good = fs::read(&weights).unwrap();
-    assert!(good.len() < 12_000_000);
+    assert!(good.len() < 16_000_000);
     for at in [0, 100, good.len() / 2, good.len() - 1] {
         let mut bad = good.clone();
         bad[at] ^= 1;

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
@@ -30,8 +31,17 @@ pub(crate) fn recordings() -> Option<PathBuf> {
     folder.join("tables").is_dir().then_some(folder)
 }
 
+/// A port for a service that starts in a moment. Below those that the system gives to outgoing
+/// connections: one of these could have taken it by then.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 16_000).unwrap();
+    loop {
+        let port = 15_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 16_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
