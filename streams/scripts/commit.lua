@@ -3,20 +3,37 @@
 -- KEYS: 1 owner, 2 obs stream, 3 forecast stream, 4 newest hash, 5 latest hash, 6 dead stream,
 --       7 count of commits, 8.. window hashes
 -- ARGV: 1 the owner's lease token, 2 consumer group, 3 seconds that a window lives after the last
---       hour that was new to it, 4 the count of commits that the owner knows of, empty for one who has
---       just begun, then five counted lists:
+--       hour that was new to it, 4 the count of commits that the owner knows of, empty if it knows of
+--       none, 5.. then five counted lists:
 --       acknowledged stream IDs; window fields (key index, hour, bytes: empty deletes it);
 --       newest observations (station, bytes); forecasts (station, bytes);
 --       entries given up (id, reason, deliveries, bytes)
 -- Returns the number acknowledged and the count of commits. The number is -1 if another worker owns the
 -- partition, -2 if the count is another than the owner knows (Redis has gone back to an earlier
--- state), or 0 if the batch had been committed before; in each case nothing is written.
+-- state), -3 if an entry before the first of the batch is pending with somebody else (who read it after
+-- the partition had changed hands: it must come first), or 0 if the batch had been committed before; in
+-- each case nothing is written.
 local commits = tonumber(redis.call('GET', KEYS[7]) or '0')
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return { -1, commits }
 end
+local first = tonumber(ARGV[5]) > 0 and ARGV[6]
 if ARGV[4] ~= '' and tonumber(ARGV[4]) ~= commits then
+  local waits = first and #redis.call('XPENDING', KEYS[2], ARGV[2], first, first, 1) > 0
+  if tonumber(ARGV[4]) + 1 == commits and not waits then
+    return { 0, commits }
+  end
   return { -2, commits }
+end
+local function before(a, b)
+  local milliseconds, sequence = string.match(a, '^(%d+)-(%d+)$')
+  local than, sequence_than = string.match(b, '^(%d+)-(%d+)$')
+  milliseconds, than = tonumber(milliseconds), tonumber(than)
+  return milliseconds < than or (milliseconds == than and tonumber(sequence) < tonumber(sequence_than))
+end
+local oldest = first and redis.call('XPENDING', KEYS[2], ARGV[2], '-', '+', 1)[1]
+if oldest and before(oldest[1], first) then
+  return { -3, commits }
 end
 -- A call of a command costs more than what most commands do: whatever takes a list is given one. Lua
 -- passes at most some 8000 arguments.

@@ -130,8 +130,8 @@ fn write<T: Serialize>(value: &T, room: usize) -> Vec<u8> {
 }
 
 /// The fields of an entry that is not ours.
-pub(crate) fn pack_foreign<'a>(fields: impl Iterator<Item = (&'a str, Vec<u8>)>) -> Vec<u8> {
-    let fields: std::collections::BTreeMap<&str, ByteBuf> =
+pub(crate) fn pack_foreign(fields: impl Iterator<Item = (String, Vec<u8>)>) -> Vec<u8> {
+    let fields: std::collections::BTreeMap<String, ByteBuf> =
         fields.map(|(name, value)| (name, ByteBuf::from(value))).collect();
     write(&fields, 64)
 }

@@ -91,15 +91,25 @@ pub enum Committed {
 }
 
 impl Redis {
+    /// How many commits of a partition there have been.
+    ///
+    /// # Errors
+    /// When Redis can't say.
+    pub async fn commits(&self, partition: Partition) -> Result<u64, Error> {
+        let key = self.keys().commits(partition);
+        let count: Option<u64> = redis::cmd("GET").arg(key).query_async(&mut self.hot()).await?;
+        Ok(count.unwrap_or_default())
+    }
+
     /// Commits a batch under a lease: all of it or nothing.
     ///
-    /// `known` is the count that the owner's last commit of the partition came to; none if it has just
-    /// read the partition's state. An owner remembers windows; when Redis was restored from an older
+    /// `known` is the count that the owner's last commit of the partition came to, or that it found before it
+    /// read anything of it. An owner remembers windows; when Redis was restored from an older
     /// file, or a replica took over that lacks the last commits, it would take what is lost for done.
     ///
     /// # Errors
-    /// [`Error::Fenced`] when the lease is no longer held, [`Error::Diverged`] when Redis has another count:
-    /// nothing was written. After [`Error::Unavailable`] the batch may or may not have been written: read
+    /// [`Error::Fenced`] when the lease is no longer held, [`Error::Diverged`] when Redis has another count,
+    /// [`Error::Overtaken`] when an earlier entry must come first: nothing was written. After [`Error::Unavailable`] the batch may or may not have been written: read
     /// again what is pending.
     pub async fn commit(&self, lease: &Lease, batch: &Batch, known: Option<u64>) -> Result<Committed, Error> {
         let keys = self.keys();
@@ -139,6 +149,7 @@ impl Redis {
         match call.run::<(i64, u64)>(&mut self.hot()).await? {
             (-1, _) => Err(Error::Fenced(p)),
             (-2, _) => Err(Error::Diverged(p)),
+            (-3, _) => Err(Error::Overtaken(p)),
             (0, commits) => Ok(Committed::Repeated { commits }),
             (count, commits) => {
                 Ok(Committed::Done { acknowledged: usize::try_from(count).unwrap_or_default(), commits })

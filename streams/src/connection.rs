@@ -103,18 +103,22 @@ impl RedisConfig {
         #[cfg(target_os = "linux")]
         let tcp = tcp.set_user_timeout(VANISHED);
         if let Some(nodes) = self.cluster_nodes()? {
-            let mut client = ClusterClient::builder(nodes)
-                .retries(CLUSTER_RETRIES)
-                .connection_timeout(CONNECT_TIMEOUT)
-                .response_timeout(RESPONSE_TIMEOUT)
-                .tcp_settings(tcp);
-            if let Some(user) = &self.redis_username {
-                client = client.username(user);
-            }
-            if let Some(password) = self.password()? {
-                client = client.password(password);
-            }
-            return Ok(Peer::Cluster(Box::new(client.build()?)));
+            let password = self.password()?;
+            let client = |retries| {
+                let mut client = ClusterClient::builder(nodes.clone())
+                    .retries(retries)
+                    .connection_timeout(CONNECT_TIMEOUT)
+                    .response_timeout(RESPONSE_TIMEOUT)
+                    .tcp_settings(tcp.clone());
+                if let Some(user) = &self.redis_username {
+                    client = client.username(user);
+                }
+                if let Some(password) = &password {
+                    client = client.password(password);
+                }
+                Ok::<_, Error>(Box::new(client.build()?))
+            };
+            return Ok(Peer::Cluster(client(CLUSTER_RETRIES)?, client(0)?));
         }
         let info = match &self.redis_url {
             Some(url) => url.as_str().into_connection_info().map_err(|e| Error::Refused(format!("REDIS_URL: {e}")))?,
@@ -187,11 +191,11 @@ impl Redis {
                 refuse_cluster_node(&mut link).await?;
                 link
             }
-            Peer::Cluster(_) => peer.connect(Some(RESPONSE_TIMEOUT)).await.map_err(not_a_cluster)?,
+            Peer::Cluster(..) => peer.connect(Some(RESPONSE_TIMEOUT)).await.map_err(not_a_cluster)?,
         };
         settle_deployment(&mut hot, &config.key_prefix, &config.deployment).await?;
         let partitions = settle_partitions(&mut hot, config).await?;
-        let size = if matches!(peer, Peer::Cluster(_)) { CLUSTER_POOL_SIZE } else { POOL_SIZE };
+        let size = if matches!(peer, Peer::Cluster(..)) { CLUSTER_POOL_SIZE } else { POOL_SIZE };
         let manager = Patient { peer: peer.clone() };
         let pool = bb8::Pool::builder().max_size(size).connection_timeout(CONNECT_TIMEOUT).build(manager).await?;
         let keys = Keys::new(&config.key_prefix, partitions);
@@ -217,7 +221,7 @@ impl Redis {
     /// Whether it is a cluster: then every command goes to one partition, and nothing blocks.
     #[must_use]
     pub const fn is_cluster(&self) -> bool {
-        matches!(self.peer, Peer::Cluster(_))
+        matches!(self.peer, Peer::Cluster(..))
     }
 
     /// The names of its keys.

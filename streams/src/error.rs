@@ -43,6 +43,10 @@ pub enum Error {
     /// it took over): nothing was written, and what is remembered of the partition is worthless.
     #[error("partition {0} of Redis has gone back to an earlier state")]
     Diverged(u16),
+    /// An entry before those of the batch is pending with somebody else: nothing was written, and it comes
+    /// first.
+    #[error("partition {0} has an earlier entry that another worker read and did not acknowledge")]
+    Overtaken(u16),
     /// Another worker owns the partition by now: nothing was written.
     #[error("partition {0} has another owner")]
     Fenced(u16),
@@ -53,7 +57,7 @@ pub enum Error {
 
 impl Error {
     /// Every label, for metrics that start at zero.
-    pub const LABELS: [&'static str; 9] = [
+    pub const LABELS: [&'static str; 10] = [
         "unavailable",
         "out_of_memory",
         "read_only",
@@ -63,6 +67,7 @@ impl Error {
         "data",
         "deployment",
         "diverged",
+        "overtaken",
     ];
 
     /// Whether it passes by itself: what was refused now is taken later.
@@ -84,6 +89,7 @@ impl Error {
             Self::Data(_) => Self::LABELS[6],
             Self::Deployment { .. } => Self::LABELS[7],
             Self::Diverged(_) => Self::LABELS[8],
+            Self::Overtaken(_) => Self::LABELS[9],
         }
     }
 }

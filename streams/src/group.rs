@@ -3,14 +3,13 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use redis::streams::{
-    StreamClaimReply, StreamId as RedisEntry, StreamInfoConsumersReply, StreamPendingCountReply, StreamReadReply,
-};
+use redis::streams::{StreamInfoConsumersReply, StreamPendingCountReply};
 
 use crate::codec::{DecodeError, Entry};
 use crate::connection::Redis;
+use crate::entries::{Entries, Raw, Streams};
 use crate::error::Error;
-use crate::keys::{FIELD, GROUP, Partition, StreamId};
+use crate::keys::{GROUP, Partition, StreamId};
 use crate::link::Link;
 
 /// One entry handed to this worker.
@@ -46,6 +45,8 @@ pub struct GroupReader {
     redis: Redis,
     consumer: String,
     connection: Link,
+    /// Partitions of a cluster whose last read failed: what it may have handed out is pending with us.
+    suspects: Vec<Partition>,
 }
 
 impl GroupReader {
@@ -55,7 +56,7 @@ impl GroupReader {
     /// When Redis can't be reached.
     pub async fn open(redis: Redis, consumer: &str) -> Result<Self, Error> {
         let connection = redis.dedicated().await?;
-        Ok(Self { redis, consumer: consumer.to_owned(), connection })
+        Ok(Self { redis, consumer: consumer.to_owned(), connection, suspects: Vec::new() })
     }
 
     /// Makes the group of a partition if there is none; it begins at the oldest entry.
@@ -130,12 +131,12 @@ impl GroupReader {
             pipe.arg("RETRYCOUNT").arg(count);
         }
         let mut connection = self.redis.pooled().await?;
-        let claimed: Vec<StreamClaimReply> = pipe.query_async(&mut *connection).await?;
+        let claimed: Vec<Entries> = pipe.query_async(&mut *connection).await?;
         let mut deliveries = Vec::new();
         for (entry, reply) in entries.iter().zip(claimed) {
             // An entry that was trimmed away meanwhile is no longer pending, and has no reply.
-            for found in &reply.ids {
-                deliveries.push(delivery(partition, found, entry.deliveries + u64::from(!entry.ours))?);
+            for found in &reply.0 {
+                deliveries.push(delivery(partition, found, entry.deliveries + u64::from(!entry.ours)));
             }
         }
         Ok(deliveries)
@@ -182,13 +183,21 @@ impl GroupReader {
         loop {
             let each = |p| self.read_once(std::slice::from_ref(p), count, None, self.connection.clone());
             let answers = join_all(partitions.iter().map(each)).await;
-            let (read, failed): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
-            let read: Vec<Delivery> = read.into_iter().flatten().flatten().collect();
-            // A node that fails must not hold up what the others have handed out; it will fail again.
+            let (mut read, mut failed) = (Vec::new(), None);
+            for (partition, answer) in partitions.iter().zip(answers) {
+                match answer {
+                    Ok(deliveries) => read.extend(deliveries),
+                    Err(error) => {
+                        self.suspects.push(*partition);
+                        failed = Some(error);
+                    }
+                }
+            }
+            // A node that fails must not hold up what the others have handed out.
             if !read.is_empty() {
                 return Ok(read);
             }
-            if let Some(Err(error)) = failed.into_iter().next() {
+            if let Some(error) = failed {
                 return Err(error);
             }
             if Instant::now() >= deadline {
@@ -221,16 +230,19 @@ impl GroupReader {
         // The connection has no response timeout of its own; a peer that has vanished answers nothing.
         let patience = block.unwrap_or_default() + GRACE;
         let answer = tokio::time::timeout(patience, command.query_async(&mut connection)).await;
-        let reply: Option<StreamReadReply> =
-            answer.map_err(|_| Error::Unavailable("no answer to a blocking read".to_owned()))??;
+        let reply: Streams = answer.map_err(|_| Error::Unavailable("no answer to a blocking read".to_owned()))??;
         let mut deliveries = Vec::new();
-        for stream in reply.map(|r| r.keys).unwrap_or_default() {
-            let Some(at) = keys.iter().position(|key| *key == stream.key) else { continue };
-            for entry in &stream.ids {
-                deliveries.push(delivery(partitions[at], entry, 1)?);
-            }
+        for (key, entries) in reply.0 {
+            let Some(at) = keys.iter().position(|asked| *asked == key) else { continue };
+            deliveries.extend(entries.iter().map(|entry| delivery(partitions[at], entry, 1)));
         }
         Ok(deliveries)
+    }
+
+    /// Partitions whose read failed although it may have been done: their pending entries are to be looked
+    /// up before anything new is read.
+    pub fn suspects(&mut self) -> Vec<Partition> {
+        std::mem::take(&mut self.suspects)
     }
 
     /// Opens a new connection after one failed.
@@ -256,15 +268,7 @@ fn parse(id: &str) -> Result<StreamId, Error> {
     id.parse().map_err(|e| Error::Data(format!("{e}")))
 }
 
-/// An entry without our field is not ours; its bytes are then all of its fields, as a MessagePack map,
-/// so that nothing of it is lost.
-fn delivery(partition: Partition, entry: &RedisEntry, deliveries: u64) -> Result<Delivery, Error> {
-    let id = parse(&entry.id)?;
-    let bytes: Vec<u8> = entry.get(FIELD).unwrap_or_else(|| {
-        crate::codec::pack_foreign(entry.map.keys().map(|name| {
-            let value: Vec<u8> = entry.get(name).unwrap_or_default();
-            (name.as_str(), value)
-        }))
-    });
-    Ok(Delivery { partition, id, entry: Entry::decode(&bytes), bytes, deliveries })
+fn delivery(partition: Partition, entry: &Raw, deliveries: u64) -> Delivery {
+    let bytes = entry.bytes();
+    Delivery { partition, id: entry.id, entry: Entry::decode(&bytes), bytes, deliveries }
 }

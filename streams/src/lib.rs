@@ -8,6 +8,7 @@ pub mod codec;
 pub mod commit;
 mod connection;
 pub mod dead;
+mod entries;
 mod error;
 pub mod group;
 pub mod keys;

@@ -86,8 +86,9 @@ fn slot(key: &str) -> u16 {
 pub(crate) enum Peer {
     /// One server.
     Server(Box<Client>),
-    /// A cluster.
-    Cluster(Box<ClusterClient>),
+    /// A cluster; and the same without retries, for reads that hand out: one that is sent again by the
+    /// client would hand out the next entries, and nobody would know of the first.
+    Cluster(Box<ClusterClient>, Box<ClusterClient>),
 }
 
 impl Peer {
@@ -101,7 +102,10 @@ impl Peer {
                 Ok(Link::Plain(client.get_multiplexed_async_connection_with_config(&settings).await?))
             }
             // Nothing blocks in a cluster, so that its client's own timeout is right for every command.
-            Self::Cluster(client) => Ok(Link::Cluster(client.get_async_connection().await?)),
+            Self::Cluster(client, reader) => {
+                let client = if response_timeout.is_some() { client } else { reader };
+                Ok(Link::Cluster(client.get_async_connection().await?))
+            }
         }
     }
 }

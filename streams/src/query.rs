@@ -7,6 +7,7 @@ use weather::{Forecast, Station, StationId, Window};
 
 use crate::codec::{Entry, Received, decode_forecast};
 use crate::connection::Redis;
+use crate::entries::{self, Entries};
 use crate::error::Error;
 use crate::keys::{GROUP, Partition, StreamId};
 
@@ -214,7 +215,7 @@ impl Redis {
     /// The first entry of a partition's `obs` stream after an ID.
     async fn first_after(&self, partition: Partition, after: Option<StreamId>) -> Result<Option<StreamId>, Error> {
         let from = after.map_or_else(|| "-".to_owned(), |id| format!("({id}"));
-        let reply: redis::streams::StreamRangeReply = redis::cmd("XRANGE")
+        let reply: Entries = redis::cmd("XRANGE")
             .arg(self.keys().obs(partition))
             .arg(from)
             .arg("+")
@@ -222,7 +223,7 @@ impl Redis {
             .arg(1)
             .query_async(&mut self.hot())
             .await?;
-        reply.ids.first().map_or(Ok(None), |entry| parse(&entry.id))
+        Ok(entries::first(&reply))
     }
 }
 

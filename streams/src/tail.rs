@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join_all, try_join_all};
-use redis::streams::{StreamKey, StreamRangeReply, StreamReadReply};
 use weather::Forecast;
 
 use crate::codec::{DecodeError, Entry, decode_forecast};
 use crate::connection::Redis;
+use crate::entries::{self, Entries, Raw, Streams};
 use crate::error::Error;
-use crate::keys::{FIELD, Partition, StreamId};
+use crate::keys::{Partition, StreamId};
 use crate::link::Link;
 
 /// Which of a partition's two streams.
@@ -88,14 +88,13 @@ impl Tail {
             async move {
                 let mut command = redis::cmd("XREVRANGE");
                 command.arg(key).arg("+").arg("-").arg("COUNT").arg(1);
-                Ok::<_, Error>(command.query_async::<StreamRangeReply>(&mut redis.hot()).await?)
+                Ok::<_, Error>(command.query_async::<Entries>(&mut redis.hot()).await?)
             }
         });
         let newest = try_join_all(ends).await?;
         let mut positions = HashMap::new();
         for ((_, _, key), reply) in streams.iter().zip(newest) {
-            let id = reply.ids.first().map_or(Ok(StreamId::default()), |entry| entry.id.parse());
-            positions.insert(key.clone(), id.map_err(|e| Error::Data(format!("{e}")))?);
+            positions.insert(key.clone(), entries::first(&reply).unwrap_or_default());
         }
         Ok(Self { redis, connection, streams, positions })
     }
@@ -114,17 +113,14 @@ impl Tail {
         let streams = if self.redis.is_cluster() { self.poll(block).await? } else { self.wait(block).await? };
         let mut found = Updates::default();
         let mut truncated: Option<u64> = None;
-        for stream in streams {
-            let Some((partition, log, key)) = self.streams.iter().find(|(_, _, key)| *key == stream.key) else {
+        for (stream, read) in streams {
+            let Some((partition, log, key)) = self.streams.iter().find(|(_, _, key)| *key == stream) else {
                 continue;
             };
-            for entry in &stream.ids {
-                let bytes: Vec<u8> = entry.get(FIELD).unwrap_or_default();
-                found.updates.push(update(*partition, *log, &entry.id, &bytes)?);
-            }
+            found.updates.extend(read.iter().map(|entry| update(*partition, *log, entry)));
             let Some(last) = found.updates.last().map(|u| u.id) else { continue };
             self.positions.insert(key.clone(), last);
-            if stream.ids.len() >= COUNT {
+            if read.len() >= COUNT {
                 truncated = Some(truncated.map_or(last.milliseconds, |t| t.min(last.milliseconds)));
             }
         }
@@ -138,7 +134,7 @@ impl Tail {
     }
 
     /// New entries of one server: one command that waits on all streams.
-    async fn wait(&mut self, block: Duration) -> Result<Vec<StreamKey>, Error> {
+    async fn wait(&mut self, block: Duration) -> Result<Vec<(String, Vec<Raw>)>, Error> {
         let mut command = redis::cmd("XREAD");
         command.arg("COUNT").arg(COUNT).arg("BLOCK").arg(u64::try_from(block.as_millis()).unwrap_or(u64::MAX));
         command.arg("STREAMS");
@@ -148,13 +144,12 @@ impl Tail {
         for (_, _, key) in &self.streams {
             command.arg(self.positions.get(key).copied().unwrap_or_default().to_string());
         }
-        let reply: Option<StreamReadReply> = command.query_async(&mut self.connection).await?;
-        Ok(reply.map(|r| r.keys).unwrap_or_default())
+        Ok(command.query_async::<Streams>(&mut self.connection).await?.0)
     }
 
     /// New entries of a cluster, where no command reaches two partitions: every stream is asked again and
     /// again.
-    async fn poll(&mut self, block: Duration) -> Result<Vec<StreamKey>, Error> {
+    async fn poll(&mut self, block: Duration) -> Result<Vec<(String, Vec<Raw>)>, Error> {
         let deadline = Instant::now() + block;
         loop {
             let asked = self.streams.iter().map(|(_, _, key)| {
@@ -163,12 +158,12 @@ impl Tail {
                 async move {
                     let mut command = redis::cmd("XREAD");
                     command.arg("COUNT").arg(COUNT).arg("STREAMS").arg(key).arg(position);
-                    Ok::<Option<StreamReadReply>, Error>(command.query_async(&mut connection).await?)
+                    Ok::<Streams, Error>(command.query_async(&mut connection).await?)
                 }
             });
             let answers = join_all(asked).await;
             let failed = answers.iter().find_map(|answer| answer.as_ref().err()).cloned();
-            let found: Vec<StreamKey> = answers.into_iter().flatten().flatten().flat_map(|r| r.keys).collect();
+            let found: Vec<(String, Vec<Raw>)> = answers.into_iter().flatten().flat_map(|streams| streams.0).collect();
             // What the nodes that live have is not held up by one that does not.
             match failed {
                 Some(error) if found.is_empty() => return Err(error),
@@ -188,12 +183,13 @@ impl Tail {
     }
 }
 
-fn update(partition: Partition, log: Log, id: &str, bytes: &[u8]) -> Result<Update, Error> {
+fn update(partition: Partition, log: Log, entry: &Raw) -> Update {
+    let bytes = entry.bytes();
     let payload = match log {
-        Log::Observations => Entry::decode(bytes).map(Payload::Entry),
-        Log::Forecasts => decode_forecast(bytes).map(|f| Payload::Forecast(Box::new(f))),
+        Log::Observations => Entry::decode(&bytes).map(Payload::Entry),
+        Log::Forecasts => decode_forecast(&bytes).map(|f| Payload::Forecast(Box::new(f))),
     };
-    Ok(Update { partition, log, id: id.parse().map_err(|e| Error::Data(format!("{e}")))?, payload })
+    Update { partition, log, id: entry.id, payload }
 }
 
 /// What Redis still holds of the past of some partitions.
@@ -219,7 +215,7 @@ impl Redis {
                     Log::Observations => self.keys().obs(partition),
                     Log::Forecasts => self.keys().forecast(partition),
                 };
-                let reply: StreamRangeReply = redis::cmd("XRANGE")
+                let reply: Entries = redis::cmd("XRANGE")
                     .arg(&key)
                     .arg(milliseconds)
                     .arg("+")
@@ -227,11 +223,8 @@ impl Redis {
                     .arg(limit + 1)
                     .query_async(&mut self.hot())
                     .await?;
-                past.complete &= reply.ids.len() <= limit && !self.trimmed_past(&key, milliseconds).await?;
-                for entry in reply.ids.iter().take(limit) {
-                    let bytes: Vec<u8> = entry.get(FIELD).unwrap_or_default();
-                    past.updates.push(update(partition, log, &entry.id, &bytes)?);
-                }
+                past.complete &= reply.0.len() <= limit && !self.trimmed_past(&key, milliseconds).await?;
+                past.updates.extend(reply.0.iter().take(limit).map(|entry| update(partition, log, entry)));
             }
         }
         past.updates.sort_by_key(|u| u.id);
@@ -251,9 +244,8 @@ impl Redis {
         if number("entries-added") <= number("length") {
             return Ok(false);
         }
-        let reply: StreamRangeReply =
+        let reply: Entries =
             redis::cmd("XRANGE").arg(key).arg("-").arg("+").arg("COUNT").arg(1).query_async(&mut self.hot()).await?;
-        let first: Option<StreamId> = reply.ids.first().and_then(|entry| entry.id.parse().ok());
-        Ok(first.is_none_or(|id| id.milliseconds >= milliseconds))
+        Ok(entries::first(&reply).is_none_or(|id| id.milliseconds >= milliseconds))
     }
 }

@@ -112,6 +112,7 @@ async fn act(
     chosen: Chosen,
     to: impl AsyncFn(DeadId) -> Result<Option<String>, streams::Error>,
 ) -> anyhow::Result<()> {
+    anyhow::ensure!(chosen.all || chosen.filter.reason.is_none(), "--reason chooses among --all, not among names");
     let mut ids = chosen.ids;
     if chosen.all {
         each(redis, &chosen.filter, async |letter| {

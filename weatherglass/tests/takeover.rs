@@ -70,13 +70,16 @@ async fn what_is_not_ours_is_put_aside_and_the_rest_goes_on() {
     for partition in 0..redis.keys().partitions() {
         redis_cli(&stack, &["XADD", &redis.keys().obs(partition), "*", "v", "hello"]);
         redis_cli(&stack, &["XADD", &redis.keys().obs(partition), "*", "other", "field"]);
+        // A field whose name is no text: what reads it with others must not refuse them all.
+        let add = ["eval", "return redis.call('XADD', KEYS[1], '*', '\\255', 'x')", "1"];
+        redis_cli(&stack, &[add.as_slice(), &[&redis.keys().obs(partition)]].concat());
     }
     let time = Time::now();
     post_all(&stack, time).await;
     stack.settled().await;
     assert_eq!(window_times(&redis, "S3").await, [time.unix()]);
     let reasons = dead_letters(&redis).await;
-    assert_eq!(reasons.len(), 2 * usize::from(redis.keys().partitions()));
+    assert_eq!(reasons.len(), 3 * usize::from(redis.keys().partitions()));
     assert!(reasons.iter().all(|r| r.starts_with("malformed")), "{reasons:?}");
     let counted = stack.metric(Service::Worker, "weatherglass_worker_dead_letters_total", "malformed").await;
     assert_eq!(counted, reasons.len() as f64);

@@ -31,7 +31,8 @@ pub(crate) struct Pipeline {
     commits: HashMap<Partition, u64>,
     /// Leases that Redis has refused, to be told to the source.
     refused: Vec<Lease>,
-    /// Partitions of which Redis has gone back to an earlier state, to be told to the source.
+    /// Partitions of which Redis has gone back to an earlier state, or has an earlier entry, to be told to the
+    /// source.
     diverged: Vec<Partition>,
 }
 
@@ -84,8 +85,9 @@ impl Pipeline {
     ///
     /// It goes slice by slice: while a slice is inferred, the one before is being committed.
     async fn process(&mut self, work: Work) -> anyhow::Result<Result<(), Error>> {
-        self.windows.forget_partitions(self.redis.keys(), &work.taken);
-        self.commits.retain(|partition, _| !work.taken.contains(partition));
+        let taken: Vec<Partition> = work.taken.iter().map(|(partition, _)| *partition).collect();
+        self.windows.forget_partitions(self.redis.keys(), &taken);
+        self.commits.extend(work.taken.iter().copied());
         if work.deliveries.is_empty() {
             return Ok(Ok(()));
         }
@@ -213,6 +215,11 @@ impl Pipeline {
                 counter!(metrics::DIVERGED).increment(1);
                 error!(partition, "Redis has gone back to an earlier state; its entries are read again");
                 self.commits.remove(&partition);
+                self.diverged.push(partition);
+            }
+            Error::Overtaken(_) => {
+                metrics::redis_error(&failure);
+                warn!(partition, "an earlier entry is pending with another worker; it comes first");
                 self.diverged.push(partition);
             }
             failure => return Err(failure),

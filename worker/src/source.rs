@@ -21,12 +21,14 @@ const SWEEP: Duration = Duration::from_secs(10);
 pub(crate) struct Work {
     pub(crate) deliveries: Vec<Delivery>,
     pub(crate) leases: HashMap<Partition, Lease>,
-    /// Partitions taken since the batch before: what is remembered of them is old.
-    pub(crate) taken: Vec<Partition>,
+    /// Partitions taken since the batch before, with the count of their commits: what is remembered of them
+    /// is old.
+    pub(crate) taken: Vec<(Partition, u64)>,
 }
 
 /// Reads the owned partitions.
 pub(crate) struct Source {
+    redis: Redis,
     reader: GroupReader,
     shown: watch::Receiver<Vec<Lease>>,
     /// Which partitions are being read, for whoever waits to give one back.
@@ -37,7 +39,7 @@ pub(crate) struct Source {
     refused: HashSet<String>,
     /// Pending entries that are still to be processed.
     recovered: VecDeque<Pending>,
-    taken: Vec<Partition>,
+    taken: Vec<(Partition, u64)>,
     batch: usize,
     connected: bool,
 }
@@ -50,8 +52,9 @@ impl Source {
         reads: watch::Sender<BTreeSet<Partition>>,
         batch: usize,
     ) -> Result<Self, Error> {
-        let reader = GroupReader::open(redis, consumer).await?;
+        let reader = GroupReader::open(redis.clone(), consumer).await?;
         Ok(Self {
+            redis,
             reader,
             shown,
             reads,
@@ -69,6 +72,9 @@ impl Source {
         if !self.connected {
             self.reader.reconnect().await?;
             self.connected = true;
+        }
+        for partition in self.reader.suspects() {
+            self.look_again(partition);
         }
         self.settle().await?;
         let chunk = self.recovered_chunk();
@@ -120,7 +126,9 @@ impl Source {
             }
             self.reader.ensure_group(lease.partition).await?;
             if self.settled.get(&lease.partition).is_none_or(|(held, _)| *held != lease) {
-                self.taken.push(lease.partition);
+                // Before anything of it is read: what is read later is no older.
+                let commits = self.redis.commits(lease.partition).await?;
+                self.taken.push((lease.partition, commits));
                 self.reader.forget_consumers(lease.partition).await?;
             }
             let pending = self.reader.pending(lease.partition).await?;

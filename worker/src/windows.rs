@@ -18,6 +18,7 @@ const MOST_SAMPLES: usize = 8_000_000;
 pub(crate) struct Remembered {
     pub(crate) station: Station,
     pub(crate) window: Window,
+    loaded: u64,
     last_used: u64,
 }
 
@@ -78,7 +79,7 @@ impl Windows {
         for ((id, window), station) in missing.into_iter().zip(read.windows).zip(described) {
             let station = station.unwrap_or_else(|| Station::unregistered(id.clone()));
             self.samples += window.samples().len();
-            self.stations.insert(id, Remembered { station, window, last_used: self.clock });
+            self.stations.insert(id, Remembered { station, window, loaded: self.clock, last_used: self.clock });
         }
         Ok(())
     }
@@ -94,7 +95,8 @@ impl Windows {
         let Some(remembered) = self.stations.get_mut(entry.station()) else { return };
         match entry {
             Entry::Station(station) => {
-                let changed = remembered.station != *station;
+                // What has just been loaded may hold this very description already, without its forecast.
+                let changed = remembered.station != *station || remembered.loaded == self.clock;
                 remembered.station = station.clone();
                 // A place is an input of the model: knowing it better changes the forecast.
                 if changed && remembered.window.newest().is_some() {
