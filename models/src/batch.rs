@@ -7,7 +7,9 @@ use weather::{LEADS, Station, Time, VariableSet};
 
 use crate::dataset::{Network, Series};
 use crate::decode::WET;
-use crate::features::{ALL_LEADS, ANCHORED, ENCODER, PAST, Past, QUANTITIES, SCALES, SENSORS, STATICS, WIND_SCALE};
+use crate::features::{
+    ALL_LEADS, ANCHORED, ENCODER, PAST, PLACE, Past, QUANTITIES, SCALES, SENSORS, STATICS, WIND_SCALE,
+};
 use crate::grid::{Channel, Grid};
 
 /// Where the target columns of a lead begin: anchored quantities and their weights, wind
@@ -27,9 +29,6 @@ const AMOUNT_SHARE: f32 = 0.15;
 
 /// The newest points of a window that are learnt from as they were, hours.
 const SHARP: usize = 6;
-
-/// Where the statics say the latitude: its mask, itself, and its distance from the equator.
-const PLACE: std::ops::Range<usize> = 25..28;
 
 /// One training step's input.
 #[derive(Clone)]
@@ -179,7 +178,7 @@ fn varied(series: &Series, reference: Time, rng: &mut StdRng, rows: Rows<'_>) {
         shift(rng, rows.encoder);
     }
     if rng.random_bool(0.4) {
-        PLACE.for_each(|at| rows.encoder[STATICS + at] = 0.0);
+        rows.encoder[PLACE].fill(0.0);
     }
 }
 

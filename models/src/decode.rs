@@ -31,7 +31,10 @@ pub(crate) fn prediction(numbers: &Numbers<'_>, anchors: &Anchors) -> Prediction
         }
         prediction.distributions[quantity as usize] = anchors.values[index].and_then(|anchor| {
             let changes = table(|level, lead| SCALES[index] * numbers.quantile(lead, index, level));
-            let changes = anchors.steps[index].map_or(changes.clone(), |step| settled(changes, step));
+            let changes = match anchors.steps[index] {
+                Some(step) => settled(changes, step),
+                None => changes,
+            };
             Distribution::new(quantity, table(|level, lead| anchor + changes[level][lead]))
         });
     }

@@ -65,6 +65,8 @@ pub(crate) const ENCODER: usize = STATICS + STATIC + FRESH * ANCHORED;
 /// Where what does not change with the hour begins: temperature, dew point, depression and pressure
 /// come first, as levels.
 pub(crate) const STATICS: usize = SLOTS * (Channel::COUNT + MASKED.len());
+/// Where the window's row says the latitude: its mask, itself, and its distance from the equator.
+pub(crate) const PLACE: std::ops::Range<usize> = STATICS + 25..STATICS + 28;
 /// Values of the days back at a lead's hour, in front of its row: of each anchored quantity, then of
 /// precipitation.
 pub(crate) const RECALLED: usize = (ANCHORED + 1) * DAYS;
@@ -195,7 +197,7 @@ impl Past {
         for (channel, row) in MASKED.into_iter().zip(masks.chunks_exact_mut(SLOTS)) {
             let known = self.is_anchored(channel);
             for (mask, hours) in row.iter_mut().zip(slots(self.grid.row(channel))) {
-                *mask = if known { share(hours, |v| !v.is_nan()) } else { 0.0 };
+                *mask = if known { known_share(hours) } else { 0.0 };
             }
         }
         let sky = Sky::new(station, self.reference);
@@ -362,10 +364,10 @@ fn mean(hours: &[f32]) -> Option<f32> {
     (count > 0).then(|| sum / count as f32)
 }
 
-/// The share of the hours of which something is true, 0 to 1.
+/// The share of the hours of which something is known, 0 to 1.
 #[allow(clippy::cast_precision_loss)] // at most 96
-fn share(hours: &[f32], of: impl Fn(f32) -> bool) -> f32 {
-    hours.iter().filter(|v| of(**v)).count() as f32 / hours.len() as f32
+fn known_share(hours: &[f32]) -> f32 {
+    hours.iter().filter(|v| !v.is_nan()).count() as f32 / hours.len() as f32
 }
 
 /// The variables that training hides together, as if the station had no such sensor.
@@ -444,6 +446,18 @@ mod tests {
         }
         let (encoder, leads) = rows(&samples, &station());
         assert!(encoder.iter().chain(&leads).all(|v| v.is_finite() && v.abs() < 9.0));
+    }
+
+    #[test]
+    fn the_latitude_is_where_training_hides_it() {
+        let window = window(30);
+        let at = |latitude| {
+            let mut place = station();
+            place.latitude = Some(latitude);
+            rows(window.samples(), &place).0
+        };
+        let expected = (-0.25f64).to_radians().sin() as f32;
+        assert_eq!(at(-0.25)[PLACE], [1.0, expected, -expected]);
     }
 
     #[test]

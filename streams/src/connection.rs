@@ -166,7 +166,6 @@ pub struct Redis {
     hot: Link,
     keys: Keys,
     wait_replicas: u8,
-    prefix: String,
     deployment: String,
 }
 
@@ -193,14 +192,14 @@ impl Redis {
             }
             Peer::Cluster(..) => peer.connect(Some(RESPONSE_TIMEOUT)).await.map_err(not_a_cluster)?,
         };
-        settle_deployment(&mut hot, &config.key_prefix, &config.deployment).await?;
+        settle_deployment(&mut hot, &Keys::new(&config.key_prefix, 1), &config.deployment).await?;
         let partitions = settle_partitions(&mut hot, config).await?;
         let size = if matches!(peer, Peer::Cluster(..)) { CLUSTER_POOL_SIZE } else { POOL_SIZE };
         let manager = Patient { peer: peer.clone() };
         let pool = bb8::Pool::builder().max_size(size).connection_timeout(CONNECT_TIMEOUT).build(manager).await?;
         let keys = Keys::new(&config.key_prefix, partitions);
-        let (prefix, deployment) = (config.key_prefix.clone(), config.deployment.clone());
-        Ok(Self { peer, pool, hot, keys, wait_replicas: config.wait_replicas, prefix, deployment })
+        let (wait_replicas, deployment) = (config.wait_replicas, config.deployment.clone());
+        Ok(Self { peer, pool, hot, keys, wait_replicas, deployment })
     }
 
     /// Tells a Redis that has lost its data whose it is and how many partitions there are. To be called now
@@ -210,7 +209,7 @@ impl Redis {
     /// [`Error::Partitions`] or [`Error::Deployment`] when Redis has been set up anew otherwise: what this
     /// process would write from now on, nobody would find.
     pub async fn settle_again(&self) -> Result<(), Error> {
-        settle_deployment(&mut self.hot(), &self.prefix, &self.deployment).await?;
+        settle_deployment(&mut self.hot(), &self.keys, &self.deployment).await?;
         let configured = self.keys.partitions();
         match settled(&mut self.hot(), &self.keys.partition_count(), configured).await? {
             stored if stored == configured => Ok(()),
@@ -308,12 +307,12 @@ fn not_a_cluster(error: redis::RedisError) -> Error {
     error.into()
 }
 
-async fn settle_deployment(link: &mut Link, prefix: &str, deployment: &str) -> Result<(), Error> {
-    let stored: String = settled(link, &Keys::new(prefix, 1).deployment(), deployment.to_owned()).await?;
+async fn settle_deployment(link: &mut Link, keys: &Keys, deployment: &str) -> Result<(), Error> {
+    let stored: String = settled(link, &keys.deployment(), deployment.to_owned()).await?;
     if stored == deployment {
         return Ok(());
     }
-    Err(Error::Deployment { stored, configured: deployment.to_owned(), prefix: prefix.to_owned() })
+    Err(Error::Deployment { stored, configured: deployment.to_owned(), prefix: keys.prefix().to_owned() })
 }
 
 async fn settle_partitions(link: &mut Link, config: &RedisConfig) -> Result<u16, Error> {

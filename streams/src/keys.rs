@@ -41,6 +41,12 @@ impl Keys {
         self.partitions
     }
 
+    /// What every key begins with.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// The partition of a station: CRC-16 (XMODEM, as Redis Cluster) modulo their number.
     #[must_use]
     pub fn partition_of(&self, station: &StationId) -> Partition {

@@ -33,13 +33,13 @@ pub(crate) struct Pipeline {
     refused: Vec<Lease>,
     /// Partitions of which Redis has gone back to an earlier state, or has an earlier entry, to be told to the
     /// source.
-    diverged: Vec<Partition>,
+    look_again: Vec<Partition>,
 }
 
 impl Pipeline {
     pub(crate) fn new(redis: Redis, inference: Inference, cached_stations: usize) -> Self {
         let windows = Windows::new(cached_stations);
-        Self { redis, inference, windows, commits: HashMap::new(), refused: Vec::new(), diverged: Vec::new() }
+        Self { redis, inference, windows, commits: HashMap::new(), refused: Vec::new(), look_again: Vec::new() }
     }
 
     /// Processes batches until shutdown. A batch that was read is committed first.
@@ -61,7 +61,7 @@ impl Pipeline {
             for lease in self.refused.drain(..) {
                 source.disown(lease);
             }
-            for partition in self.diverged.drain(..) {
+            for partition in self.look_again.drain(..) {
                 source.look_again(partition);
             }
             match step {
@@ -215,12 +215,12 @@ impl Pipeline {
                 counter!(metrics::DIVERGED).increment(1);
                 error!(partition, "Redis has gone back to an earlier state; its entries are read again");
                 self.commits.remove(&partition);
-                self.diverged.push(partition);
+                self.look_again.push(partition);
             }
             Error::Overtaken(_) => {
                 metrics::redis_error(&failure);
                 warn!(partition, "an earlier entry is pending with another worker; it comes first");
-                self.diverged.push(partition);
+                self.look_again.push(partition);
             }
             failure => return Err(failure),
         }

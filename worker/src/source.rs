@@ -107,16 +107,10 @@ impl Source {
     ///
     /// Nothing of ours is in progress here, so whatever is pending was handed to somebody else.
     async fn settle(&mut self) -> Result<(), Error> {
-        let owned = self.shown.borrow_and_update().clone();
+        let owned = self.publish();
         self.refused.retain(|token| owned.iter().any(|lease| lease.token == *token));
         self.settled.retain(|_, (lease, _)| owned.contains(lease));
         self.recovered.retain(|d| self.settled.contains_key(&d.partition));
-        // The batch before is committed by now, so what is not to be read any more is at rest.
-        self.reads.send_if_modified(|shown| {
-            let changed = shown.len() != owned.len() || owned.iter().any(|lease| !shown.contains(&lease.partition));
-            *shown = owned.iter().map(|lease| lease.partition).collect();
-            changed
-        });
         if !self.recovered.is_empty() {
             return Ok(());
         }
@@ -139,6 +133,24 @@ impl Source {
             self.settled.insert(lease.partition, (lease, Instant::now()));
         }
         Ok(())
+    }
+
+    /// The leases that are shown, once everybody can see that their partitions are being read: the batch
+    /// before is committed by now, so what is not among them is at rest.
+    fn publish(&mut self) -> Vec<Lease> {
+        loop {
+            let owned = self.shown.borrow_and_update().clone();
+            let partitions: BTreeSet<Partition> = owned.iter().map(|lease| lease.partition).collect();
+            self.reads.send_if_modified(|shown| {
+                let changed = *shown != partitions;
+                *shown = partitions;
+                changed
+            });
+            // A lease that was withdrawn in between may have been given back: nobody knew that it is read.
+            if !self.shown.has_changed().unwrap_or(false) {
+                return owned;
+            }
+        }
     }
 
     /// A few pending entries of one partition, and a suspicious one alone.

@@ -59,6 +59,7 @@ pub(crate) async fn account(redis: &Redis, sent: &[Observation]) -> Counts {
     }
     counts.accepted = found.values().map(Vec::len).sum();
     counts.resent = counts.sent - counts.accepted;
+    assert!(found.keys().eq(expected.keys()), "stations that nobody sent, or that are missing");
     for (station, expected) in &expected {
         let found = &found[station];
         let at = expected.iter().zip(found).position(|(a, b)| a != b).unwrap_or(expected.len().min(found.len()));
@@ -131,6 +132,11 @@ async fn fates(redis: &Redis, partition: Partition, stood: &Stood, counts: &mut 
     }
     assert!(causes.is_empty(), "partition {partition}: forecasts without their entries: {causes:?}");
     assert!(open.is_empty(), "partition {partition}: accepted and in no forecast: {open:?}");
+    // The last of each station in the stream is the one that is served.
+    let last: BTreeMap<&StationId, &Forecast> = stood.forecasts.iter().map(|f| (&f.station, f)).collect();
+    for latest in &redis.partition_state(partition).await.unwrap().latest {
+        assert_eq!(Some(&latest), last.get(&latest.station), "the forecast of {} that is served", latest.station);
+    }
     let stations: Vec<StationId> = windows.keys().cloned().collect();
     let held = redis.windows(&stations).await.unwrap();
     assert_eq!(held.unreadable, 0);
