@@ -1,18 +1,13 @@
 //! From the spool into Redis: the oldest first, as fast as Redis takes it.
 
-use std::time::Duration;
-
 use ::metrics::counter;
-use streams::{Error, Outcome, Spooled};
+use streams::{Backoff, Error, Outcome, Spooled};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::link::Link;
 use crate::metrics;
 use crate::spool::{Spool, SpoolError};
-
-const FIRST: Duration = Duration::from_millis(50);
-const LONGEST: Duration = Duration::from_secs(2);
 
 /// Why a batch did not get through.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +26,7 @@ enum Stuck {
 /// # Errors
 /// When the spool's thread has ended, which it does only by a fault of ours.
 pub(crate) async fn drain(spool: Spool, link: Link, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let mut failures = 0;
+    let mut backoff = Backoff::default();
     loop {
         tokio::select! {
             () = spool.filled() => {}
@@ -40,7 +35,7 @@ pub(crate) async fn drain(spool: Spool, link: Link, shutdown: CancellationToken)
         // Not cut off by shutdown: between Redis having a batch and its being forgotten there is
         // no good place to stop. The caller's patience ends it.
         match step(&spool, &link).await {
-            Ok(()) => failures = 0,
+            Ok(()) => backoff.reset(),
             Err(Stuck::Spool(SpoolError::Closed)) if shutdown.is_cancelled() => return Ok(()),
             Err(Stuck::Spool(error @ SpoolError::Closed)) => return Err(error.into()),
             Err(stuck) => {
@@ -48,14 +43,13 @@ pub(crate) async fn drain(spool: Spool, link: Link, shutdown: CancellationToken)
                     counter!(metrics::REDIS_ERRORS, "kind" => error.label()).increment(1);
                 }
                 // Once per outage: the tries after the first say nothing new.
-                if failures == 0 {
+                if backoff.failures() == 0 {
                     warn!(%stuck, "the spool can't be drained now");
                 }
                 tokio::select! {
-                    () = tokio::time::sleep(pause(failures)) => {}
+                    () = tokio::time::sleep(backoff.pause()) => {}
                     () = shutdown.cancelled() => return Ok(()),
                 }
-                failures += 1;
             }
         }
     }
@@ -75,21 +69,4 @@ async fn step(spool: &Spool, link: &Link) -> Result<(), Stuck> {
     let outcomes = appender.append_from(&place, &batch.observations).await?;
     let duplicates = outcomes.iter().filter(|o| matches!(o, Outcome::Duplicate)).count();
     Ok(spool.forget(batch, duplicates as u64).await?)
-}
-
-/// Exponential with jitter, so that those who lost Redis together don't come back together.
-fn pause(failures: u32) -> Duration {
-    let ceiling = LONGEST.min(FIRST.saturating_mul(1 << failures.min(10)));
-    ceiling.mul_f64(0.5 + 0.5 * rand::random::<f64>())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_to_a_limit() {
-        assert!(pause(0) <= FIRST && pause(0) >= FIRST / 2);
-        assert!((20..60).map(pause).all(|p| p >= LONGEST / 2 && p <= LONGEST));
-    }
 }

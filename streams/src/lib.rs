@@ -4,6 +4,7 @@
 //! No type of the `redis` crate leaves this one.
 
 pub mod append;
+mod backoff;
 pub mod codec;
 pub mod commit;
 mod connection;
@@ -22,6 +23,7 @@ pub mod tail;
 pub mod trim;
 
 pub use append::{Appender, Outcome, Spooled};
+pub use backoff::Backoff;
 pub use codec::{Entry, Received};
 pub use commit::Batch;
 pub use connection::{Redis, RedisConfig};

@@ -4,6 +4,8 @@ mod inference;
 mod latency;
 mod pipeline;
 
+use std::time::Duration;
+
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -29,4 +31,17 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         What::Pipeline(args) => Box::pin(pipeline::run(args)).await,
         What::Inference(args) => tokio::task::spawn_blocking(move || inference::run(&args)).await?,
     }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The time that a share of them stay below, milliseconds.
+fn quantile(times: &mut [Duration], share: f64) -> f64 {
+    times.sort_unstable();
+    let at = ((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1));
+    times.get(at).map_or(f64::NAN, |t| t.as_secs_f64() * 1000.0)
 }

@@ -3,7 +3,6 @@
 //! A batch goes `source` -> `windows` -> `infer` -> `commit`; what can't be processed goes to
 //! `dead_letter`; `ownership` says whose partitions these are, `share` how many.
 
-mod backoff;
 mod commit;
 mod config;
 mod dead_letter;

@@ -6,13 +6,12 @@ use std::time::Instant;
 use ::metrics::{counter, histogram};
 use streams::commit::{Batch, Committed};
 use streams::lease::Lease;
-use streams::{Delivery, Error, Partition, Redis};
+use streams::{Backoff, Delivery, Error, Partition, Redis};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 use weather::StationId;
 
-use crate::backoff::Backoff;
 use crate::commit::Commits;
 use crate::dead_letter;
 use crate::health::Health;
@@ -73,7 +72,7 @@ impl Pipeline {
                     source.distrust();
                     self.windows.forget_all();
                     self.commits.clear();
-                    backoff.wait(shutdown).await;
+                    shutdown.run_until_cancelled(tokio::time::sleep(backoff.pause())).await;
                 }
             }
         }

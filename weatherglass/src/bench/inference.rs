@@ -12,6 +12,7 @@ use models::{BackendKind, DEFAULT_MODEL, Forecaster, Input};
 use serde::Deserialize;
 use weather::{Flags, Station, Time, Window};
 
+use super::median;
 use crate::simulate::Network;
 
 /// How far ONNX Runtime's outputs may lie from Burn's, in the network's units.
@@ -148,12 +149,6 @@ impl Contenders {
             to_onnx: some(to_onnx),
         })
     }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Simulated stations with four days of hourly reports.

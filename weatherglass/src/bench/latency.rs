@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 use weather::{Flags, Observation, Time, Window};
 
+use super::quantile;
 use crate::poster::{Account, Poster};
 use crate::service::settings;
 use crate::simulate::Network;
@@ -197,12 +198,6 @@ fn infer(network: &Network, windows: &[Window]) -> anyhow::Result<Vec<Duration>>
         }
     }
     Ok(times)
-}
-
-fn quantile(times: &mut [Duration], share: f64) -> f64 {
-    times.sort_unstable();
-    let at = ((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1));
-    times.get(at).map_or(f64::NAN, |t| t.as_secs_f64() * 1000.0)
 }
 
 fn print(what: &str, times: &mut [Duration]) {

@@ -8,9 +8,9 @@ use streams::{Entry, Received};
 use weather::{Flags, Time};
 
 use super::client::{Body, Format, bodies, flood};
-use super::median;
 use super::stack::Stack;
 use super::table::{Table, Wanted};
+use crate::bench::median;
 use crate::simulate::Network;
 
 /// Stations that report in turn.

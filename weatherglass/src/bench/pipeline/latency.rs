@@ -16,6 +16,7 @@ use super::client::{Body, Connection, Format, bodies};
 use super::stack::Process;
 use super::table::{Table, Wanted};
 use super::worker::Feeder;
+use crate::bench::quantile;
 use crate::simulate::Network;
 
 /// Stations that report in turn.
@@ -52,10 +53,10 @@ pub(super) async fn run(table: &mut Table, time: Duration) -> anyhow::Result<()>
         let mut seen = clock.paced(&door, &api, rate, time).await?;
         feeder.stack.settled().await?;
         let title = format!("{what}, {rate:.0} observations/s: p50");
-        table.row(title, (seen.quantile(0.5), "ms"), None, None);
-        table.row("  p95", (seen.quantile(0.95), "ms"), None, None);
+        table.row(title, (quantile(&mut seen.times, 0.5), "ms"), None, None);
+        table.row("  p95", (quantile(&mut seen.times, 0.95), "ms"), None, None);
         let title = format!("  p99 at {what}");
-        table.row(title, (seen.quantile(0.99), "ms"), None, p99.map(Wanted::AtMost));
+        table.row(title, (quantile(&mut seen.times, 0.99), "ms"), None, p99.map(Wanted::AtMost));
         if seen.missing > 0 {
             table.note(format!("{} of {} observations had no frame within {QUIET:?}.", seen.missing, seen.posted));
         }
@@ -72,14 +73,6 @@ struct Seen {
     times: Vec<Duration>,
     posted: usize,
     missing: usize,
-}
-
-impl Seen {
-    fn quantile(&mut self, share: f64) -> f64 {
-        self.times.sort_unstable();
-        let at = ((self.times.len() as f64 * share) as usize).min(self.times.len().saturating_sub(1));
-        self.times.get(at).map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0)
-    }
 }
 
 /// Hands out seconds, so that no two reports of a station share one.

@@ -10,9 +10,10 @@ use streams::{Appender, Received};
 use weather::{Flags, Observation, Time, Window};
 
 use super::client::first_second;
+use super::cores;
 use super::stack::{Process, Stack, can_pin};
 use super::table::{Table, Wanted};
-use super::{cores, median};
+use crate::bench::median;
 use crate::service::settings;
 use crate::simulate::Network;
 
