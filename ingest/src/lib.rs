@@ -7,6 +7,7 @@
 pub mod accept;
 mod auth;
 mod config;
+pub mod decode;
 mod dialect;
 mod drain;
 mod http;

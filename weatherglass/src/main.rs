@@ -2,6 +2,7 @@
 
 mod bench;
 mod dead_letters;
+mod decode;
 mod demo;
 mod evaluate;
 mod healthcheck;
@@ -45,6 +46,8 @@ enum Command {
     Api(Box<service::ApiArgs>),
     /// Lists, shows, replays or drops entries that could not be processed.
     DeadLetters(Box<dead_letters::Args>),
+    /// Reads raw messages, one a line, and prints what the doors make of them.
+    Decode(decode::Args),
     /// Plays recorded observations through the door.
     Replay(replay::Args),
     /// Posts the observations of a made-up network to a running door.
@@ -86,6 +89,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> anyhow::Result<()> {
         Command::Evaluate(args) => evaluate::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Models(args) => models::run(args),
+        Command::Decode(args) => decode::run(&args),
         Command::Openapi => {
             println!("{}", api::openapi());
             Ok(())
@@ -108,8 +112,11 @@ async fn run_async(command: Command, matches: &clap::ArgMatches) -> anyhow::Resu
         Command::Simulate(args) => simulate::post::run(args).await,
         Command::Bench(args) => Box::pin(bench::run(args)).await,
         Command::Healthcheck(args) => healthcheck::run(args).await,
-        Command::Train(_) | Command::Evaluate(_) | Command::Predict(_) | Command::Models(_) | Command::Openapi => {
-            Ok(())
-        }
+        Command::Train(_)
+        | Command::Evaluate(_)
+        | Command::Predict(_)
+        | Command::Models(_)
+        | Command::Decode(_)
+        | Command::Openapi => Ok(()),
     }
 }
