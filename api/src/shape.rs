@@ -336,7 +336,7 @@ mod tests {
     fn an_observation_prints_short_and_names_what_is_not_good() {
         let values: Values = [(Variable::Temperature, 12.3), (Variable::WindGust, 8.0)].into_iter().collect();
         let mut flags = Flags::default();
-        flags.suspect.insert(Variable::WindGust);
+        flags.mark(weather::quality::Test::Step, Variable::WindGust, weather::quality::Flag::Suspect);
         let time = Time::parse("2026-11-23T08:00:00Z").unwrap();
         let shape = Observation::new(id("X1"), time, &values, flags, Some("test".into()), 300);
         assert_eq!(

@@ -1,7 +1,8 @@
 //! The bytes of stream entries: MessagePack maps of a versioned envelope.
 //!
 //! An entry of `{wg:p}:obs` is
-//! `{"v": [major, minor], "received": ms, "observation": {...}, "flags": [suspect, failed]}` or
+//! `{"v": [major, minor], "received": ms, "observation": {...}, "flags": [suspect, failed]}`, with
+//! `"tests": [[suspect, failed], ...]` by quality control test where something did not pass, or
 //! `{"v": ..., "received": ms, "station": {...}}`; of `{wg:p}:forecast`,
 //! `{"v": ..., "station", "reference_time", ..., "variables": {name: {"steps": n, "data": bin}}}`,
 //! where `data` holds little-endian `i16` by level, then lead, in units of 1/steps.
@@ -11,6 +12,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_bytes::ByteBuf;
 use weather::forecast::{Inputs, PROBABILITY_STEPS};
+use weather::quality::{Marks, Test};
 use weather::{
     Distribution, Flags, Forecast, LEADS, ModelId, Observation, Prediction, QUANTILES, Quantity, Station, StationId,
     Time,
@@ -56,8 +58,9 @@ impl Received {
     /// The bytes of its entry.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let Self { observation, flags, received } = self;
+        let (flags, tests) = pack_flags(flags);
         let wrapped =
-            Wrapped { v: VERSION, received: *received, observation: Some(observation), flags: *flags, station: None };
+            Wrapped { v: VERSION, received: *received, observation: Some(observation), flags, tests, station: None };
         write(&wrapped, ENTRY_ROOM)
     }
 }
@@ -78,7 +81,9 @@ struct Wrapped<'a> {
     received: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     observation: Option<&'a Observation>,
-    flags: Flags,
+    flags: Marks,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tests: Option<&'a [Marks]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     station: Option<&'a Station>,
 }
@@ -91,7 +96,9 @@ struct Envelope {
     #[serde(default)]
     observation: Option<Observation>,
     #[serde(default)]
-    flags: Flags,
+    flags: Marks,
+    #[serde(default)]
+    tests: Vec<Marks>,
     #[serde(default)]
     station: Option<Station>,
 }
@@ -147,7 +154,8 @@ impl Entry {
                     v: VERSION,
                     received: 0,
                     observation: None,
-                    flags: Flags::default(),
+                    flags: Marks::default(),
+                    tests: None,
                     station: Some(station),
                 },
                 ENTRY_ROOM,
@@ -162,8 +170,8 @@ impl Entry {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let envelope: Envelope = read(bytes, |e: &Envelope| e.v)?;
         match envelope {
-            Envelope { observation: Some(observation), flags, received, .. } => {
-                Ok(Self::Observation(Received { observation, flags, received }))
+            Envelope { observation: Some(observation), flags, tests, received, .. } => {
+                Ok(Self::Observation(Received { observation, flags: unpack_flags(flags, &tests), received }))
             }
             Envelope { station: Some(station), .. } => Ok(Self::Station(station)),
             _ => Err(DecodeError::Malformed("neither an observation nor a station".to_owned())),
@@ -178,6 +186,21 @@ impl Entry {
             Self::Station(station) => &station.id,
         }
     }
+}
+
+/// The outcome, and what each test found where one found anything.
+fn pack_flags(flags: &Flags) -> (Marks, Option<&[Marks]>) {
+    let outcome = Marks { suspect: flags.suspect, failed: flags.failed };
+    (outcome, (!flags.is_clean()).then_some(flags.all().as_slice()))
+}
+
+/// Tests that a newer minor version has added count in the outcome only.
+fn unpack_flags(outcome: Marks, tests: &[Marks]) -> Flags {
+    let mut by = [Marks::default(); Test::COUNT];
+    for (known, found) in by.iter_mut().zip(tests) {
+        *known = *found;
+    }
+    Flags::told(outcome.suspect, outcome.failed, by)
 }
 
 #[derive(Serialize)]
@@ -361,7 +384,7 @@ mod tests {
             source: None,
         };
         let mut flags = Flags::default();
-        flags.suspect.insert(Variable::Temperature);
+        flags.mark(weather::quality::Test::Range, Variable::Temperature, weather::quality::Flag::Suspect);
         Entry::Observation(Received { observation, flags, received: 7 })
     }
 

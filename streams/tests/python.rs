@@ -55,7 +55,7 @@ fn python_reads_what_we_write() {
         source: None,
     };
     let mut flags = Flags::default();
-    flags.suspect.insert(Variable::Temperature);
+    flags.mark(weather::quality::Test::Range, Variable::Temperature, weather::quality::Flag::Suspect);
     let entry = Entry::Observation(Received { observation, flags, received: 7 }).encode();
     let rows = Box::new(std::array::from_fn(|l| [l as f32 + 0.1; LEADS]));
     let mut prediction = Prediction::default();
