@@ -6,7 +6,9 @@
 //! `{"v": ..., "received": ms, "station": {...}}`; of `{wg:p}:forecast`,
 //! `{"v": ..., "station", "reference_time", ..., "variables": {name: {"steps": n, "data": bin}}}`,
 //! where `data` holds little-endian `i16` by level, then lead, in units of 1/steps.
-//! Times are integer seconds. Readers skip names they don't know.
+//! A forecast stream also holds `{"v": ..., "judged": {observation}, "flags": ..., "tests": ...}`: what
+//! quality control says of an observation once it has been seen beside others of its station and its
+//! neighbours. Times are integer seconds. Readers skip names they don't know.
 
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
@@ -19,7 +21,7 @@ use weather::{
 };
 
 /// The version written: a reader accepts every minor of its major.
-pub const VERSION: (u8, u8) = (1, 0);
+pub const VERSION: (u8, u8) = (1, 1);
 
 /// Why an entry could not be read. Each kind is also a metric label.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -201,6 +203,51 @@ fn unpack_flags(outcome: Marks, tests: &[Marks]) -> Flags {
         *known = *found;
     }
     Flags::told(outcome.suspect, outcome.failed, by)
+}
+
+/// The last word of quality control on an observation, where it is another than the one before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// What was observed; without its source.
+    pub observation: Observation,
+    /// What did not pass, and by which test.
+    pub flags: Flags,
+}
+
+#[derive(Serialize)]
+struct WrappedJudgement<'a> {
+    v: (u8, u8),
+    judged: &'a Observation,
+    flags: Marks,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tests: Option<&'a [Marks]>,
+}
+
+#[derive(Deserialize)]
+struct JudgementEnvelope {
+    v: (u8, u8),
+    judged: Observation,
+    flags: Marks,
+    #[serde(default)]
+    tests: Vec<Marks>,
+}
+
+impl Judgement {
+    /// Its bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let (flags, tests) = pack_flags(&self.flags);
+        write(&WrappedJudgement { v: VERSION, judged: &self.observation, flags, tests }, ENTRY_ROOM)
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// [`DecodeError`]; never a panic, whatever the bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let envelope: JudgementEnvelope = read(bytes, |e: &JudgementEnvelope| e.v)?;
+        Ok(Self { observation: envelope.judged, flags: unpack_flags(envelope.flags, &envelope.tests) })
+    }
 }
 
 #[derive(Serialize)]
@@ -400,7 +447,7 @@ mod tests {
             issue_time: Time::from_unix(1),
             expires: Time::from_unix(2),
             model: ModelId { name: "m".into(), version: "1".into() },
-            inputs: Inputs { age_seconds: 1, missing_share: 0.5 },
+            inputs: Inputs { age_seconds: 1, missing_share: 0.5, masked_share: 0.0 },
             cause: "1-0".into(),
             revision: 3,
             prediction,
@@ -419,6 +466,16 @@ mod tests {
         let bytes = encode_forecast(&forecast());
         assert_eq!(decode_forecast(&bytes).unwrap(), forecast());
         assert!(bytes.len() < 1500, "{} bytes for one quantity", bytes.len());
+    }
+
+    #[test]
+    fn judgements_round_trip_and_are_no_forecasts() {
+        let Entry::Observation(Received { observation, flags, .. }) = received() else { unreachable!() };
+        let judgement = Judgement { observation, flags };
+        let bytes = judgement.encode();
+        assert_eq!(Judgement::decode(&bytes), Ok(judgement));
+        assert!(matches!(decode_forecast(&bytes), Err(DecodeError::Malformed(_))));
+        assert!(matches!(Judgement::decode(&encode_forecast(&forecast())), Err(DecodeError::Malformed(_))));
     }
 
     #[test]

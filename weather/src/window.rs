@@ -111,6 +111,20 @@ impl Window {
         self.samples.last()
     }
 
+    /// The share of its measured values that did not pass quality control, 0 to 1.
+    #[must_use]
+    pub fn masked_share(&self) -> f32 {
+        let (measured, masked) = self.samples.iter().fold((0, 0), |(measured, masked), sample| {
+            let flagged = if sample.flags.is_clean() {
+                0
+            } else {
+                sample.values.iter().filter(|(variable, _)| !sample.flags.usable(*variable)).count()
+            };
+            (measured + sample.values.len(), masked + flagged)
+        });
+        if measured == 0 { 0.0 } else { masked as f32 / measured as f32 }
+    }
+
     /// The usual interval between reports, seconds, from the newest dozen.
     #[must_use]
     pub fn cadence(&self) -> i64 {
@@ -145,23 +159,24 @@ impl Window {
     }
 
     /// Has quality control look at the observation of `time`, which is new or has changed, and at what it
-    /// says of those beside it. Answers the times of those whose flags are others now.
-    pub fn judge(&mut self, time: Time, position: Option<(f64, f64)>, limits: &Limits) -> Vec<Time> {
+    /// says of those beside it. Answers the times of those whose flags are others now, with those that
+    /// they had.
+    pub fn judge(&mut self, time: Time, position: Option<(f64, f64)>, limits: &Limits) -> Vec<(Time, Flags)> {
         let Ok(at) = self.samples.binary_search_by_key(&time, |s| s.time) else { return Vec::new() };
         let changed = quality::temporal::judge(&mut self.samples, at, position, limits);
-        changed.into_iter().map(|index| self.samples[index].time).collect()
+        changed.into_iter().map(|(index, before)| (self.samples[index].time, before)).collect()
     }
 
     /// Enters what the neighbours say of the newest observation, in place of what they said before.
-    /// Answers whether its flags are others now.
-    pub fn judge_newest_by_neighbours(&mut self, found: &[(Variable, Flag)]) -> bool {
-        let Some(newest) = self.samples.last_mut() else { return false };
+    /// Answers its time and the flags that it had, if they are others now.
+    pub fn judge_newest_by_neighbours(&mut self, found: &[(Variable, Flag)]) -> Option<(Time, Flags)> {
+        let newest = self.samples.last_mut()?;
         let before = newest.flags;
         newest.flags.clear(&[Test::Spatial]);
         for (variable, flag) in found {
             newest.flags.mark(Test::Spatial, *variable, *flag);
         }
-        newest.flags != before
+        (newest.flags != before).then_some((newest.time, before))
     }
 
     /// The observation of `time`.

@@ -27,10 +27,15 @@ const DARK: f64 = -6.0;
 const NIGHT_LIGHT: f32 = 30.0;
 
 /// Judges the sample at `at`, which is new or has changed, and its neighbours in time again. Answers
-/// whose flags are others now, by index.
+/// whose flags are others now, by index, with those that they had.
 ///
 /// `position` is the station's latitude and longitude, degrees.
-pub fn judge(samples: &mut [Sample], at: usize, position: Option<(f64, f64)>, limits: &Limits) -> Vec<usize> {
+pub fn judge(
+    samples: &mut [Sample],
+    at: usize,
+    position: Option<(f64, f64)>,
+    limits: &Limits,
+) -> Vec<(usize, Flags)> {
     let mut changed = Vec::new();
     for index in at.saturating_sub(1)..(at + 2).min(samples.len()) {
         let mut flags = if index == at {
@@ -44,8 +49,7 @@ pub fn judge(samples: &mut [Sample], at: usize, position: Option<(f64, f64)>, li
         };
         in_time(samples, index, limits, &mut flags);
         if flags != samples[index].flags {
-            samples[index].flags = flags;
-            changed.push(index);
+            changed.push((index, std::mem::replace(&mut samples[index].flags, flags)));
         }
     }
     changed
@@ -233,7 +237,7 @@ mod tests {
         assert_eq!(samples[2].flags, Flags::default(), "7 hPa in an hour happen");
         samples.push(Sample { time: Time::from_unix(3 * HOUR), ..samples[1].clone() });
         let changed = judge(&mut samples, 3, None, &Limits::default());
-        assert_eq!(changed, [2]);
+        assert_eq!(changed, [(2, Flags::default())]);
         assert_eq!(samples[2].flags.label(Variable::PressureMsl), Some("suspect"));
     }
 
@@ -246,7 +250,7 @@ mod tests {
             ..samples[0].clone()
         };
         samples.insert(1, late);
-        assert_eq!(judge(&mut samples, 1, None, &Limits::default()), [1]);
+        assert_eq!(judge(&mut samples, 1, None, &Limits::default()), [(1, Flags::default())]);
         assert_eq!(samples[1].flags.label(Variable::Temperature), Some("fail"));
         assert_eq!(samples[2].flags, Flags::default());
     }

@@ -113,7 +113,7 @@ fn judge(series: &Series, observations: &[(Time, Values)]) -> Vec<Flags> {
     for (time, values) in observations {
         let station = series.station.id.clone();
         window.apply(&Observation { station, time: *time, values: *values, source: None }, Flags::default());
-        for changed in window.judge(*time, series.station.position(), Limits::standard()) {
+        for (changed, _) in window.judge(*time, series.station.position(), Limits::standard()) {
             if let (Some(index), Some(found)) = (at.get(&changed), window.at(changed)) {
                 flags[*index] = found.flags;
             }
