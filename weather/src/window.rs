@@ -284,12 +284,7 @@ fn tests_of(flags: &Flags, variable: Variable) -> u16 {
 }
 
 /// The flags of an observation, as [`pack`] has written them.
-fn flags_of(
-    rest: &mut &[u8],
-    version: u8,
-    suspect: VariableSet,
-    failed: VariableSet,
-) -> Result<Flags, UnpackError> {
+fn flags_of(rest: &mut &[u8], version: u8, suspect: VariableSet, failed: VariableSet) -> Result<Flags, UnpackError> {
     if version == 1 {
         return Ok(Flags::untold(suspect, failed));
     }

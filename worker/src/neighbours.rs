@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rstar::RTree;
 use rstar::primitives::GeomWithData;
 use streams::{Error, Redis};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use weather::quality::limits::Networks;
@@ -28,6 +28,8 @@ const FRESH: Duration = Duration::from_secs(30);
 const MOST_REMEMBERED: usize = 100_000;
 /// Time between looks at where stations are; more with many of them.
 const LOOK: Duration = Duration::from_secs(60);
+/// Time between news and the look.
+const SETTLE: Duration = Duration::from_secs(1);
 /// The mean radius of the Earth (IUGG), m.
 const EARTH: f64 = 6_371_008.8;
 
@@ -49,7 +51,13 @@ impl Places {
     }
 
     /// The nearest others, with their heights, m.
-    fn around(&self, id: &StationId, position: (f64, f64), height: Option<f32>, limits: &Limits) -> Vec<(&StationId, Option<f32>)> {
+    fn around(
+        &self,
+        id: &StationId,
+        position: (f64, f64),
+        height: Option<f32>,
+        limits: &Limits,
+    ) -> Vec<(&StationId, Option<f32>)> {
         let spatial = limits.spatial;
         // The chord of the arc; beyond a quarter of the Earth nothing is a neighbour.
         let chord = 2.0 * (spatial.radius.clamp(0.0, 1e7) / EARTH / 2.0).sin();
@@ -74,15 +82,23 @@ fn on_sphere(latitude: f64, longitude: f64) -> [f64; 3] {
     [cos_lat * cos_lon, cos_lat * sin_lon, sin_lat]
 }
 
-/// Keeps the places up to date until shutdown.
-pub(crate) async fn watch_places(redis: Redis, places: watch::Sender<Arc<Places>>, shutdown: CancellationToken) {
+/// Keeps the places up to date until shutdown; `moved` says that there is news.
+pub(crate) async fn watch_places(
+    redis: Redis,
+    places: watch::Sender<Arc<Places>>,
+    moved: Arc<Notify>,
+    shutdown: CancellationToken,
+) {
     let work = async {
+        let mut settle = SETTLE;
         loop {
             let pause = match read_places(&redis).await {
                 Ok(read) => {
                     let many = Duration::from_millis(read.stations.len() as u64);
                     places.send_replace(Arc::new(read));
-                    LOOK.max(many)
+                    let pause = LOOK.max(many);
+                    settle = SETTLE.max(many);
+                    pause
                 }
                 Err(error) => {
                     crate::metrics::redis_error(&error);
@@ -90,7 +106,10 @@ pub(crate) async fn watch_places(redis: Redis, places: watch::Sender<Arc<Places>
                     LOOK
                 }
             };
-            tokio::time::sleep(pause).await;
+            if tokio::time::timeout(pause, moved.notified()).await.is_ok() {
+                // A network is described station by station: one look for all of them.
+                tokio::time::sleep(settle).await;
+            }
         }
     };
     shutdown.run_until_cancelled(work).await;
@@ -193,7 +212,8 @@ impl Neighbours {
         }
         let said = redis.newest(&missing).await?;
         for (id, received) in missing.into_iter().zip(said) {
-            let said = received.map(|r| Said { time: r.observation.time, values: r.observation.values, flags: r.flags });
+            let said =
+                received.map(|r| Said { time: r.observation.time, values: r.observation.values, flags: r.flags });
             self.foreign.insert(id, (now, said));
         }
         Ok(())
@@ -219,7 +239,9 @@ impl Neighbours {
             let others: Vec<Elsewhere> = said
                 .iter()
                 .filter(|(said, _)| said.flags.usable(variable))
-                .filter_map(|(said, elevation)| Some(Elsewhere { value: said.values.get(variable)?, elevation: *elevation }))
+                .filter_map(|(said, elevation)| {
+                    Some(Elsewhere { value: said.values.get(variable)?, elevation: *elevation })
+                })
                 .collect();
             let here = Elsewhere { value, elevation: this.station.elevation };
             Some((variable, buddy(here, &others, limits.spatial.least_neighbours, rule)))

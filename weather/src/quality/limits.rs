@@ -164,7 +164,13 @@ fn table() -> Vec<(Variable, VariableLimits)> {
         // Mesonet: 800 W/m2 at once. Clouds' edges make it jump: no spike test.
         (
             V::SolarRadiation,
-            row(Some((-10.0, 1500.0)), &[(60.0, 1000.0, 1400.0), (300.0, 1000.0, 1400.0)], &[], stuck(4.0, 10.0, 1.0), None),
+            row(
+                Some((-10.0, 1500.0)),
+                &[(60.0, 1000.0, 1400.0), (300.0, 1000.0, 1400.0)],
+                &[],
+                stuck(4.0, 10.0, 1.0),
+                None,
+            ),
         ),
     ]
 }
@@ -301,8 +307,9 @@ impl Override {
         }
         for (given, rows) in [(&self.step, &mut limits.step), (&self.spike, &mut limits.spike)] {
             let Some(given) = given else { continue };
-            let sound = given.iter().all(|(seconds, suspect, fail)| *seconds > 0.0 && *suspect > 0.0 && suspect <= fail)
-                && given.is_sorted_by(|a, b| a.0 < b.0);
+            let sound =
+                given.iter().all(|(seconds, suspect, fail)| *seconds > 0.0 && *suspect > 0.0 && suspect <= fail)
+                    && given.is_sorted_by(|a, b| a.0 < b.0);
             if !sound {
                 return Err("rows are [seconds, suspect, fail], seconds ascending, suspect at most fail");
             }

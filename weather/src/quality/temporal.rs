@@ -30,12 +30,7 @@ const NIGHT_LIGHT: f32 = 30.0;
 /// whose flags are others now, by index, with those that they had.
 ///
 /// `position` is the station's latitude and longitude, degrees.
-pub fn judge(
-    samples: &mut [Sample],
-    at: usize,
-    position: Option<(f64, f64)>,
-    limits: &Limits,
-) -> Vec<(usize, Flags)> {
+pub fn judge(samples: &mut [Sample], at: usize, position: Option<(f64, f64)>, limits: &Limits) -> Vec<(usize, Flags)> {
     let mut changed = Vec::new();
     for index in at.saturating_sub(1)..(at + 2).min(samples.len()) {
         let mut flags = if index == at {
@@ -108,7 +103,8 @@ fn in_time(samples: &[Sample], index: usize, limits: &Limits, flags: &mut Flags)
 fn believed<'a>(mut samples: impl Iterator<Item = &'a Sample>, variable: Variable) -> Option<(Time, f32)> {
     samples.find_map(|sample| {
         let flags = &sample.flags;
-        let failed = [Test::Range, Test::Consistency, Test::Spike].iter().any(|t| flags.by(*t).failed.contains(variable));
+        let failed =
+            [Test::Range, Test::Consistency, Test::Spike].iter().any(|t| flags.by(*t).failed.contains(variable));
         sample.values.get(variable).filter(|_| !failed).map(|value| (sample.time, value))
     })
 }

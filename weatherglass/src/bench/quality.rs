@@ -61,7 +61,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         sample.extend(network.into_iter().next());
     }
     println!("\nplanted faults");
-    println!("{:<14} {:>7} {:>7} {:>9}  false alarms beside them, in a thousand values", "kind", "events", "found", "values");
+    println!(
+        "{:<14} {:>7} {:>7} {:>9}  false alarms beside them, in a thousand values",
+        "kind", "events", "found", "values"
+    );
     for (fault, score) in &planted {
         score.print(*fault);
     }
@@ -83,10 +86,8 @@ fn read(table: &Path, args: &Args) -> anyhow::Result<Vec<Series>> {
     let stations = read_stations(&described)?;
     let step = (stations.len() / args.stations as usize).max(1);
     let chosen: Vec<Station> = stations.into_iter().step_by(step).take(args.stations as usize).collect();
-    let filter = Filter {
-        stations: Some(chosen.iter().map(|s| s.id.as_str().to_owned()).collect()),
-        ..Filter::default()
-    };
+    let filter =
+        Filter { stations: Some(chosen.iter().map(|s| s.id.as_str().to_owned()).collect()), ..Filter::default() };
     let mut by_station: BTreeMap<StationId, Vec<(Time, Values)>> = BTreeMap::new();
     for observation in read_observations(table, filter)? {
         let Observation { station, time, values, .. } = observation?;
@@ -245,7 +246,9 @@ fn cost(sample: &[Series]) -> anyhow::Result<()> {
         }
     }
     let [json, parse, quality] = best;
-    println!("\nmicroseconds an observation: JSON alone {json:.2}, the door's parser {parse:.2}, quality control {quality:.2}");
+    println!(
+        "\nmicroseconds an observation: JSON alone {json:.2}, the door's parser {parse:.2}, quality control {quality:.2}"
+    );
     println!("parser and quality control / JSON alone: {:.2}", (parse + quality) / json);
     Ok(())
 }

@@ -83,7 +83,8 @@ pub(super) fn plant(fault: Fault, recorded: &[(Time, Values)], seed: u64) -> Pla
 
 /// Whether there was something to alter.
 fn alter(fault: Fault, variable: Variable, observations: &mut [(Time, Values)], amount: f32) -> bool {
-    let Some((begin, held)) = observations.iter().find_map(|(time, values)| Some((*time, values.get(variable)?))) else {
+    let Some((begin, held)) = observations.iter().find_map(|(time, values)| Some((*time, values.get(variable)?)))
+    else {
         return false;
     };
     for (time, values) in observations.iter_mut() {
