@@ -12,6 +12,7 @@ mod dialect;
 mod drain;
 mod http;
 mod link;
+pub mod metar;
 pub mod metrics;
 mod pieces;
 mod problem;
