@@ -152,6 +152,11 @@ fn begins_remarks(group: &str) -> bool {
 }
 
 impl<'a> Report<'a> {
+    /// A report of which only the kind is known.
+    pub(crate) fn empty(kind: Option<Kind>) -> Self {
+        Self { kind, ..Self::default() }
+    }
+
     /// Decodes one report.
     ///
     /// # Errors
