@@ -103,6 +103,39 @@ fn recorded_reports_are_read_in_full() {
     }
 }
 
+#[test]
+fn recorded_bulletins_are_taken_apart() {
+    let Some(raw) = raw() else { return };
+    // How many reports a person finds in each.
+    for (name, reports) in [
+        ("pyiem_metar_badchars", 3),
+        ("pyiem_metar_kawn", 3),
+        ("pyiem_metar_kmwn", 1),
+        ("pyiem_metar_nullbyte", 1),
+        ("pyiem_metar_rtd_bbb", 1),
+        ("pyiem_metar_first", 2),
+        ("pyiem_metar_sa", 0),
+        ("synop2bufr_A_SMRO01YRBK171200_C_EDZW_20230117120502_51362175", 0),
+    ] {
+        let text = std::fs::read(raw.join("bulletins").join(format!("{name}.txt"))).unwrap();
+        let text = String::from_utf8_lossy(&text);
+        let found = bulletin::split(&text);
+        assert_eq!(found.len(), reports, "{name}: {found:?}");
+        for (_, text) in found {
+            let report = Report::parse(text).unwrap();
+            assert!(report.unparsed.is_empty(), "{:?} in {text}", report.unparsed);
+            assert!(!report.values().is_empty(), "{text}");
+        }
+    }
+    // The first has one report without a value, and two that name no station or time.
+    for (name, refused, lost) in [("pyiem_metar_collective", 1, 2), ("pyiem_metar_collective2", 0, 0)] {
+        let text = std::fs::read_to_string(raw.join("bulletins").join(format!("{name}.txt"))).unwrap();
+        let items = read(&text, Time::now());
+        assert!(items.len() > 8 && items.iter().filter(|item| item.is_err()).count() == refused, "{name}: {items:?}");
+        assert_eq!(items.len() + lost, text.matches('=').count(), "{name}");
+    }
+}
+
 /// How often two decoders agree on a field.
 #[derive(Default)]
 struct Agreement(BTreeMap<&'static str, (usize, usize, Vec<String>)>);

@@ -87,7 +87,7 @@ impl<'a> Weather<'a> {
             [b'+', after @ ..] => (weather.intensity, rest) = (Intensity::Heavy, after),
             _ => {}
         }
-        if rest.is_empty() || rest.len() > 2 * MOST || rest.len() % 2 != 0 {
+        if rest.is_empty() || rest.len() > 2 * MOST || !rest.len().is_multiple_of(2) {
             return None;
         }
         for pair in rest.chunks_exact(2) {
