@@ -255,24 +255,20 @@ impl<'a> Report<'a> {
             self.clear = true;
             return Some(3);
         }
-        let is_cut = self.dew_point.is_none() && at > 0 && all[at - 1].ends_with('/') && all[at - 1].len() == 3;
+        let is_cut = self.temperature_is_read && self.dew_point.is_none() && all[at - 1].ends_with('/');
         if is_cut && let Some((Some(dew_point), None)) = groups::temperatures(format!("{group}/").as_bytes()) {
             self.dew_point = Some(dew_point);
             return Some(1);
         }
-        if group.len() > 2 || !group.bytes().all(|b| b.is_ascii_digit()) {
+        if matches!(group, "Q" | "QNH" | "A") && self.late_pressure(format!("{group}{next}").as_bytes()) {
+            return Some(2);
+        }
+        if group.bytes().any(|b| !b.is_ascii_digit() && b != b'/') {
             return None;
         }
-        let whole = groups::number(group.as_bytes())?;
-        let visibility = match next {
-            // Kept apart by a space: 10 SM, 3 KM.
-            "SM" => Visibility { metres: whole as f32 * groups::MILE, bound: groups::Bound::Exact },
-            "KM" => Visibility { metres: whole as f32 * 1000.0, bound: groups::Bound::Exact },
-            fraction if fraction.contains('/') => groups::miles(fraction.as_bytes(), Some(whole))?,
-            _ => return None,
-        };
+        let (visibility, taken) = spaced(group, next, all.get(at + 2).copied())?;
         self.visibility.get_or_insert(visibility);
-        Some(2)
+        Some(taken)
     }
 
     /// `WS R24`, `WS RWY24L`, `WS ALL RWY`, `WS TKOF RWY24`: how many groups it takes.
@@ -339,7 +335,8 @@ impl<'a> Report<'a> {
         } else if let Some(miles) = groups::miles(bytes, None) {
             self.visibility.get_or_insert(miles);
         } else if let Some((visibility, direction)) = groups::metric_visibility(bytes) {
-            return self.see(visibility, direction);
+            // Behind the temperature four figures are a pressure without its letter, or nobody knows what.
+            return !self.temperature_is_read && self.see(visibility, direction);
         } else if matches!(group, "////SM" | "////NDV" | "///V///" | "////KM" | "M/M") {
             // Nothing was measured.
         } else if let Some(sky) = groups::sky(group) {
@@ -400,14 +397,10 @@ impl<'a> Report<'a> {
     /// Groups that may stand anywhere, most of them behind the pressure.
     fn late(&mut self, group: &'a str) -> bool {
         let bytes = group.as_bytes();
-        if let Some(pressure) = groups::pressure(bytes) {
-            self.pressure_is_read = true;
-            match pressure {
-                Pressure::Hectopascals(hectopascals) => _ = self.qnh.get_or_insert(hectopascals),
-                Pressure::Inches(inches) => _ = self.altimeter.get_or_insert(inches),
-                Pressure::Missing => {}
-            }
-        } else if groups::is_runway(bytes) {
+        if self.late_pressure(bytes) {
+            return true;
+        }
+        if groups::is_runway(bytes) {
             match groups::runway_range(group) {
                 Some(range) => self.runways.push(range),
                 None => self.runway_states.push(group),
@@ -424,11 +417,38 @@ impl<'a> Report<'a> {
         true
     }
 
+    fn late_pressure(&mut self, group: &[u8]) -> bool {
+        let Some(pressure) = groups::pressure(group) else { return false };
+        self.pressure_is_read = true;
+        match pressure {
+            Pressure::Hectopascals(hectopascals) => _ = self.qnh.get_or_insert(hectopascals),
+            Pressure::Inches(inches) => _ = self.altimeter.get_or_insert(inches),
+            Pressure::Missing => {}
+        }
+        true
+    }
+
     /// The altimeter setting, hPa, of whichever group has it.
     #[must_use]
     pub fn altimeter_setting(&self) -> Option<f32> {
         let inches = || self.altimeter.or(self.remarks.altimeter).map(remarks::hectopascals);
         self.qnh.or_else(inches)
+    }
+}
+
+/// A visibility written with spaces: `1 1/2SM`, `1/2 SM`, `10 SM`, `3 KM`; and how many groups it takes.
+fn spaced(group: &str, next: &str, after: Option<&str>) -> Option<(Visibility, usize)> {
+    let whole = groups::number(group.as_bytes()).filter(|_| group.len() <= 2);
+    let miles = |fraction: &str, whole| groups::miles(format!("{fraction}SM").as_bytes(), whole);
+    match next {
+        "SM" => Some((miles(group, None)?, 2)),
+        "KM" => Some((groups::metric_visibility(format!("{group}KM").as_bytes())?.0, 2)),
+        fraction if fraction.contains('/') && whole.is_some() => match fraction.strip_suffix("SM") {
+            Some(fraction) => Some((miles(fraction, whole)?, 2)),
+            None if after == Some("SM") => Some((miles(fraction, whole)?, 3)),
+            None => None,
+        },
+        _ => None,
     }
 }
 

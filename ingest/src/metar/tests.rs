@@ -236,6 +236,31 @@ fn missing_is_missing_and_odd_groups_cost_nothing_else() {
 }
 
 #[test]
+fn spaces_too_many_and_too_few_are_forgiven() {
+    let miles =
+        |text: &str| values(&format!("METAR KAAA 231153Z 18005KT {text} 05/03 A2992")).get(Variable::Visibility);
+    for (text, expected) in [
+        ("1 1/2SM", 1.5),
+        ("1 1/2 SM", 1.5),
+        ("1/2 SM", 0.5),
+        ("10 SM", 10.0),
+        ("11/2SM", 1.5),
+        ("3/4SM", 0.75),
+        ("P6SM", 6.0),
+        ("M1/4SM", 0.25),
+        ("2 3/4SM", 2.75),
+        ("0SM", 0.0),
+    ] {
+        assert_eq!(miles(text), Some(expected * 1609.344), "{text}");
+    }
+    let found = values("METAR FAAA 231130Z 18005KT 8000 FEW020SCT080 28/ 23 Q 1013 NOSIG");
+    let expected = [(Temperature, 28.0), (DewPoint, 23.0), (PressureMsl, 1013.0), (CloudCover, 50.0)];
+    assert!(expected.iter().all(|(v, value)| found.get(*v) == Some(*value)), "{found:?}");
+    // Four figures behind the temperature are no second visibility.
+    assert_eq!(Report::parse("METAR FAAA 231130Z 18005KT 8000 28/23 1013 NOSIG").unwrap().unparsed, ["1013"]);
+}
+
+#[test]
 fn specials_do_not_count_rain_twice_and_high_pressure_is_not_low() {
     let rain = "231110Z 18005KT 5SM RA 15/14 A2990 RMK AO2 P0012";
     assert_eq!(values(&format!("SPECI KEWR {rain}")).get(Precipitation), None);
