@@ -1,8 +1,8 @@
 //! Raw METAR and SPECI, the reports of airports: decoded in full.
 //!
 //! The parser is ours. The crate `metar` 0.9.3 was looked at first: it keeps everything after `RMK` as
-//! one string (no sea-level pressure, no tenths of a degree, no rain), takes no `SPECI`, no `CCB`, no
-//! `P6SM`, no `9999NDV`, no second altimeter, and refuses a report as a whole when one group is
+//! one string (no sea-level pressure, no tenths of a degree, no rain), takes no `SPECI`, no `CCB`, no wind
+//! in `KMH`, no `M1/4SM` or `P6SM`, one pressure only, and refuses a report as a whole when one group is
 //! strange, where a person who reads on still has the temperature.
 //!
 //! Sources: WMO-306, Volume I.1, FM 15 and FM 16; the United States' Federal Meteorological Handbook
