@@ -6,7 +6,7 @@ use ::metrics::counter;
 use serde::Serialize;
 use streams::{Error, Outcome, Received};
 use tracing::warn;
-use weather::{Admission, Observation, Rejection, Station, Time};
+use weather::{Admission, Observation, Rejection, Station, StationId, Time};
 
 use crate::link::Link;
 use crate::metrics;
@@ -170,6 +170,14 @@ impl Door {
         put.await.inspect_err(count_error)?;
         counter!(metrics::STATIONS).increment(1);
         Ok(())
+    }
+
+    /// What is known of these stations, in order; nothing of one that nobody has registered.
+    ///
+    /// # Errors
+    /// When Redis can't say.
+    pub(crate) async fn stations(&self, ids: &[StationId]) -> Result<Vec<Option<Station>>, Closed> {
+        Ok(self.link.redis()?.stations(ids).await?)
     }
 
     /// Whether observations are welcome, and in which words.

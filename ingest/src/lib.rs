@@ -1,19 +1,25 @@
 //! Every door an observation comes in by: read, check, flag, and answer once it is safe.
 //!
-//! `http.rs` is the door, `dialect.rs` its language (`pieces.rs` takes broken JSON apart), `accept.rs`
+//! `poll.rs` asks sources on the web (`aviation_weather.rs`, `nws.rs`, `open_meteo.rs`); `metar.rs` reads
+//! airports' reports. `http.rs` is the door, `dialect.rs` its language (`pieces.rs` takes broken JSON apart), `accept.rs`
 //! what happens to every observation whichever door it came by. While Redis (`link.rs`) can't take
 //! them they wait in `spool.rs`, which `drain.rs` empties.
 
 pub mod accept;
 mod auth;
+pub mod aviation_weather;
 mod config;
 pub mod decode;
 mod dialect;
 mod drain;
 mod http;
 mod link;
+pub mod metar;
 pub mod metrics;
+pub mod nws;
+pub mod open_meteo;
 mod pieces;
+pub mod poll;
 mod problem;
 mod spool;
 
@@ -55,6 +61,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
         tasks.spawn(drain::drain(spool, link.clone(), shutdown.clone()));
     }
     let door = accept::Door::new(link, spool.clone(), config.admission());
+    poll::start(&config.poll, &door, &shutdown, &mut tasks)?;
     let outcome = tokio::select! {
         served = http::serve(listener, http::router(door, keys, &config), shutdown) => served,
         error = failed(&mut tasks) => Err(error),

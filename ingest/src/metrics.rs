@@ -44,6 +44,14 @@ pub const MEMORY: &str = "weatherglass_ingest_redis_memory_ratio";
 /// Requests kept from a Redis that is near its memory limit.
 pub const HELD_BACK: &str = "weatherglass_ingest_held_back_requests_total";
 
+/// Polls of sources on the web, by `source` and `outcome`.
+pub const POLLS: &str = "weatherglass_ingest_polls_total";
+/// When a source last answered well, seconds since 1970, by `source`; 0 before the first time. Its age is
+/// `time() - x`.
+pub const POLL_SUCCESS: &str = "weatherglass_ingest_last_poll_success_timestamp_seconds";
+/// Items that a source had said in its last answer already, and that were not handed over again, by `source`.
+pub const POLL_REPEATED: &str = "weatherglass_ingest_poll_repeated_observations_total";
+
 /// The `reason` of items that had been taken and can't be read any more.
 pub const DAMAGED_IN_SPOOL: &str = "damaged_in_spool";
 
@@ -59,6 +67,7 @@ pub fn describe() {
     describe_histogram!(DURATION, Unit::Seconds, "Time from the request's head to its answer, by route");
     describe_counter!(REDIS_ERRORS, Unit::Count, "Failed Redis commands by kind");
     describe_spool();
+    describe_polls();
     for name in [RECEIVED, ACCEPTED, DUPLICATE, STATIONS, SPOOLED, SPOOL_DAMAGED, HELD_BACK] {
         counter!(name).absolute(0);
     }
@@ -80,6 +89,12 @@ pub fn describe() {
     for kind in streams::Error::LABELS {
         counter!(REDIS_ERRORS, "kind" => kind).absolute(0);
     }
+}
+
+fn describe_polls() {
+    describe_counter!(POLLS, Unit::Count, "Polls of sources on the web, by source and outcome");
+    describe_gauge!(POLL_SUCCESS, Unit::Seconds, "When a source last answered well, by source");
+    describe_counter!(POLL_REPEATED, Unit::Count, "Items of a source's last answer, not handed over again, by source");
 }
 
 fn describe_spool() {
