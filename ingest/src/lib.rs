@@ -5,17 +5,25 @@
 //! them they wait in `spool.rs`, which `drain.rs` empties.
 
 pub mod accept;
+mod ambient;
 mod auth;
 mod config;
+mod console;
 pub mod decode;
 mod dialect;
 mod drain;
+mod ecowitt;
 mod http;
+mod limits;
 mod link;
 pub mod metrics;
 mod pieces;
 mod problem;
+mod rain;
+mod serve;
 mod spool;
+mod tls;
+mod wunderground;
 
 pub use config::Config;
 pub use spool::SpoolError;
@@ -41,6 +49,8 @@ const LAST_BATCH: Duration = Duration::from_secs(6);
 /// used, Redis comes back with another number of partitions, or the listener fails.
 pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
     let keys = config.keys()?;
+    let consoles = console::identity::Consoles::open(&config.consoles)?;
+    let secure = tls::Tls::open(&config.tls).await?;
     metrics::describe();
     let spool = config.spool.as_deref().map(|folder| Spool::open(folder, config.spool_limit << 20)).transpose()?;
     let link = Link::open(&config.redis, spool.is_some()).await?;
@@ -54,9 +64,15 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     if let Some(spool) = spool.clone() {
         tasks.spawn(drain::drain(spool, link.clone(), shutdown.clone()));
     }
+    if let Some((_, tls)) = &secure {
+        tasks.spawn(tls.clone().watch(Duration::from_secs(config.tls.tls_reload), shutdown.clone()));
+    }
+    let gauges = rain::Gauges::new(link.clone());
     let door = accept::Door::new(link, spool.clone(), config.admission());
+    let router = http::router(door, keys, (consoles, gauges), &config);
+    let server = serve::Server::new(router, &config.limits, shutdown);
     let outcome = tokio::select! {
-        served = http::serve(listener, http::router(door, keys, &config), shutdown) => served,
+        () = server.run(listener, secure, http::DRAIN) => Ok(()),
         error = failed(&mut tasks) => Err(error),
     };
     if outcome.is_ok() {

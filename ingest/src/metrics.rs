@@ -44,6 +44,15 @@ pub const MEMORY: &str = "weatherglass_ingest_redis_memory_ratio";
 /// Requests kept from a Redis that is near its memory limit.
 pub const HELD_BACK: &str = "weatherglass_ingest_held_back_requests_total";
 
+/// Values of consoles that can't be, such as -9999: taken for missing.
+pub const DROPPED_VALUES: &str = "weatherglass_ingest_dropped_values_total";
+/// Requests of senders who asked too much, refused with 429, `by` address or key.
+pub const LIMITED: &str = "weatherglass_ingest_limited_requests_total";
+/// Connections that are open.
+pub const CONNECTIONS: &str = "weatherglass_ingest_connections";
+/// Connections that were hung up on, by `reason`.
+pub const REFUSED_CONNECTIONS: &str = "weatherglass_ingest_refused_connections_total";
+
 /// The `reason` of items that had been taken and can't be read any more.
 pub const DAMAGED_IN_SPOOL: &str = "damaged_in_spool";
 
@@ -59,6 +68,7 @@ pub fn describe() {
     describe_histogram!(DURATION, Unit::Seconds, "Time from the request's head to its answer, by route");
     describe_counter!(REDIS_ERRORS, Unit::Count, "Failed Redis commands by kind");
     describe_spool();
+    describe_limits();
     for name in [RECEIVED, ACCEPTED, DUPLICATE, STATIONS, SPOOLED, SPOOL_DAMAGED, HELD_BACK] {
         counter!(name).absolute(0);
     }
@@ -79,6 +89,21 @@ pub fn describe() {
     }
     for kind in streams::Error::LABELS {
         counter!(REDIS_ERRORS, "kind" => kind).absolute(0);
+    }
+}
+
+fn describe_limits() {
+    describe_counter!(DROPPED_VALUES, Unit::Count, "Values of consoles that can't be, taken for missing");
+    describe_counter!(LIMITED, Unit::Count, "Requests of senders who asked too much, by address or key");
+    describe_gauge!(CONNECTIONS, Unit::Count, "Connections that are open");
+    describe_counter!(REFUSED_CONNECTIONS, Unit::Count, "Connections that were hung up on, by reason");
+    counter!(DROPPED_VALUES).absolute(0);
+    gauge!(CONNECTIONS).set(0);
+    for by in ["address", "key"] {
+        counter!(LIMITED, "by" => by).absolute(0);
+    }
+    for reason in ["address", "handshake", "head_timeout", "head"] {
+        counter!(REFUSED_CONNECTIONS, "reason" => reason).absolute(0);
     }
 }
 

@@ -115,9 +115,6 @@ mod tests {
         let key = redis.keys().rain(redis.keys().partition_of(&station));
         server.say(&format!("HSET {key} A rubbish")).unwrap();
         assert_eq!(redis.keep_rain(&station, &[reading(1, 1.0)]).await.unwrap(), Place::After(None));
-        assert_eq!(
-            redis.keep_rain(&station, &[reading(2, 1.0)]).await.unwrap(),
-            Place::After(Some(reading(1, 1.0)))
-        );
+        assert_eq!(redis.keep_rain(&station, &[reading(2, 1.0)]).await.unwrap(), Place::After(Some(reading(1, 1.0))));
     }
 }
