@@ -155,15 +155,15 @@ impl Gauges {
     }
 }
 
-/// What two that know different readings know together. Redis may have gone back to an earlier state;
-/// memory knows nothing of what other processes heard.
-fn later(a: Place, b: Place) -> Place {
-    match (a, b) {
-        (Place::Late, _) | (_, Place::Late) => Place::Late,
+/// What memory and Redis know together. Redis may have gone back to an earlier state; memory knows nothing
+/// of what other processes heard, and so not whether a reading that it never met came too late.
+fn later(remembered: Place, stored: Place) -> Place {
+    match (remembered, stored) {
         (Place::After(a), Place::After(b)) => {
             let time = |r: &Option<CounterReading>| r.as_ref().map(|r| r.time);
             Place::After(if time(&a) > time(&b) { a } else { b })
         }
+        (_, stored) => stored,
     }
 }
 
@@ -219,6 +219,7 @@ mod tests {
         assert_eq!(later(after(Some(5)), after(None)), after(Some(5)));
         assert_eq!(later(after(Some(5)), after(Some(7))), after(Some(7)));
         assert_eq!(later(after(Some(5)), Place::Late), Place::Late);
+        assert_eq!(later(Place::Late, after(Some(5))), after(Some(5)), "another process had it");
     }
 
     #[test]
