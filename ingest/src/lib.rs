@@ -1,7 +1,9 @@
 //! Every door an observation comes in by: read, check, flag, and answer once it is safe.
 //!
-//! `http.rs` is the door, `dialect.rs` its language (`pieces.rs` takes broken JSON apart), `accept.rs`
-//! what happens to every observation whichever door it came by. While Redis (`link.rs`) can't take
+//! `serve.rs` takes connections (`tls.rs` the secure ones, `limits.rs` says how many and how often), `http.rs`
+//! is the door, `dialect.rs` its language (`pieces.rs` takes broken JSON apart). Consoles come in by
+//! `console.rs` in the languages of `wunderground.rs`, `ecowitt.rs` and `ambient.rs`; `rain.rs` makes rain of
+//! their counters. `accept.rs` is what happens to every observation whichever door it came by. While Redis (`link.rs`) can't take
 //! them they wait in `spool.rs`, which `drain.rs` empties.
 
 pub mod accept;

@@ -46,10 +46,8 @@ async fn they_are_understood_however_they_speak() {
     assert_eq!(ingest.post(WU, &query("A4")), (200, "success\n".to_owned()));
     assert_eq!(ingest.get(&format!("/anything/at/all?{}", query("A5"))), (200, "success\n".to_owned()));
     assert_eq!(ingest.get(&format!("{WU}&{}", query("A6"))), (200, "success\n".to_owned()));
-    let hub = format!(
-        "GET /weatherstation/updateweatherstation?dateutc=now&action=updateraw&realtime=1&id=24C86E000001&mt=5N1x38&sensor=00001398&windspeedmph=9&humidity=76&tempf=84.0&baromin=29.92&battery=normal&rssi=1 HTTP/1.1\r\nHost: hubapi.myacurite.com\r\nUser-Agent: Hub/224\r\nConnection: close\r\n\r\n"
-    );
-    assert!(ingest.send(&hub).ends_with(r#""checkversion":"224"}"#));
+    let hub = "GET /weatherstation/updateweatherstation?dateutc=now&action=updateraw&realtime=1&id=24C86E000001&mt=5N1x38&sensor=00001398&windspeedmph=9&humidity=76&tempf=84.0&baromin=29.92&battery=normal&rssi=1 HTTP/1.1\r\nHost: hubapi.myacurite.com\r\nUser-Agent: Hub/224\r\nConnection: close\r\n\r\n";
+    assert!(ingest.send(hub).ends_with(r#""checkversion":"224"}"#));
 
     let form =
         |key: &str| format!("PASSKEY={key}&stationtype=GW2000A_V3.1.0&dateutc={}&tempf=50.0&humidity=34", ago(60));
