@@ -47,8 +47,9 @@ impl Ingest {
         command.args(&self.arguments).env("WEATHERGLASS_LOG", "trace").stdin(Stdio::null());
         command.stdout(log.try_clone().unwrap()).stderr(log);
         self.child = Some(command.spawn().unwrap());
-        let address = self.address;
-        eventually("ingest answers", || async move { TcpStream::connect(address).is_ok() }).await;
+        // That the port is open is not enough: it is before ingest serves.
+        let answers = || TcpStream::connect(self.address).is_ok() && self.get("/healthz").0 == 200;
+        eventually("ingest answers", || async { answers() }).await;
     }
 
     /// SIGKILL, and again.
