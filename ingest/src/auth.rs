@@ -68,17 +68,23 @@ impl Keys {
 
     /// The grant of a request's bearer key; none when it has no key or a wrong one.
     pub(crate) fn check(keys: Option<&Self>, headers: &HeaderMap) -> Option<Grant> {
-        let Some(Self(keys)) = keys else { return Some(Grant(None)) };
-        let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
-        let (scheme, key) = header.split_once(' ')?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return None;
-        }
-        // Digests are compared, not keys: how far two digests agree tells nothing of the key.
-        let offered = digest(key.trim());
-        let scopes: Vec<Scope> = keys.iter().filter(|(d, _)| *d == offered).map(|(_, s)| s.clone()).collect();
-        (!scopes.is_empty()).then_some(Grant(Some(scopes)))
+        granted(keys, bearer(headers))
     }
+}
+
+/// The grant of a key, whichever way it came; none when it is wrong or there is none.
+pub(crate) fn granted(keys: Option<&Keys>, key: Option<&str>) -> Option<Grant> {
+    let Some(Keys(keys)) = keys else { return Some(Grant(None)) };
+    // Digests are compared, not keys: how far two digests agree tells nothing of the key.
+    let offered = digest(key?);
+    let scopes: Vec<Scope> = keys.iter().filter(|(d, _)| *d == offered).map(|(_, s)| s.clone()).collect();
+    (!scopes.is_empty()).then_some(Grant(Some(scopes)))
+}
+
+/// The key of a request's `Authorization: Bearer KEY`.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, key) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
 fn digest(key: &str) -> [u8; 32] {

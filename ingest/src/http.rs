@@ -5,53 +5,62 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::metrics::{counter, histogram};
-use anyhow::Context;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{MatchedPath, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
-use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use http_body_util::LengthLimitError;
 use serde::Deserialize;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use tower_http::decompression::RequestDecompressionLayer;
-use tracing::info;
 use weather::admission::Reason;
 use weather::{Rejection, Station, StationId};
 
 use crate::accept::Door;
-use crate::auth::{Grant, Keys};
+use crate::auth::{self, Grant, Keys};
 use crate::config::Config;
+use crate::console::door::{Hall, Route, router as consoles_router};
+use crate::console::identity::Consoles;
 use crate::dialect::{self, Encoding, MOST_ITEMS, Unreadable};
+use crate::limits::{Limits, Peer};
 use crate::metrics;
 use crate::problem::Problem;
+use crate::rain::Gauges;
 
 /// How long requests in progress may take to end after shutdown was asked for.
-const DRAIN: Duration = Duration::from_secs(10);
+pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
 struct Shared {
     door: Door,
     keys: Option<Arc<Keys>>,
     body_limit: usize,
+    limits: Arc<Limits>,
 }
 
 /// The door's routes.
-pub(crate) fn router(door: Door, keys: Option<Keys>, config: &Config) -> Router {
-    let state = Shared { door, keys: keys.map(Arc::new), body_limit: config.body_limit as usize };
+pub(crate) fn router(door: Door, keys: Option<Keys>, rain: (Consoles, Gauges), config: &Config) -> Router {
+    let limits = Arc::new(Limits::new(&config.limits));
+    let (consoles, gauges) = rain;
+    let hall = Hall {
+        door: door.clone(),
+        keys: keys.map(Arc::new),
+        consoles: Arc::new(consoles),
+        paths: config.consoles.console_paths.clone().into(),
+        gauges,
+        limits: Arc::clone(&limits),
+        form_limit: config.body_limit as usize,
+    };
+    let state = Shared { door, keys: hall.keys.clone(), body_limit: hall.form_limit, limits: Arc::clone(&limits) };
     let timeout = Duration::from_secs(config.request_timeout);
     Router::new()
         .route("/v1/observations", post(post_observations))
         .route("/v1/stations/{id}", put(put_station))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .fallback(|| async {
-            Problem::new(StatusCode::NOT_FOUND, "No such door", "POST /v1/observations or PUT /v1/stations/{id}")
-        })
+        .fallback_service(consoles_router(hall))
         .method_not_allowed_fallback(|| async {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -61,28 +70,9 @@ pub(crate) fn router(door: Door, keys: Option<Keys>, config: &Config) -> Router 
         })
         .layer(RequestDecompressionLayer::new())
         .layer(from_fn_with_state(timeout, limit_time))
+        .layer(from_fn_with_state(limits, limit_address))
         .layer(from_fn(measure))
         .with_state(state)
-}
-
-/// Serves until `shutdown`, then waits for requests in progress.
-pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let draining = shutdown.clone();
-    // An answer must not wait for the acknowledgement of the one before.
-    let listener = listener.tap_io(|connection| {
-        let _ = connection.set_nodelay(true);
-    });
-    let server = axum::serve(listener, router).with_graceful_shutdown(draining.cancelled_owned());
-    let deadline = async {
-        shutdown.cancelled().await;
-        tokio::time::sleep(DRAIN).await;
-    };
-    tokio::select! {
-        served = server => served.context("ingest's listener failed")?,
-        () = deadline => info!("ingest closed requests that were still open after {DRAIN:?}"),
-    }
-    info!("ingest has stopped");
-    Ok(())
 }
 
 async fn post_observations(State(context): State<Shared>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
@@ -164,6 +154,9 @@ async fn ready(State(context): State<Shared>) -> Result<String, Problem> {
 }
 
 fn granted(context: &Shared, headers: &HeaderMap) -> Result<Grant, Problem> {
+    if let Some(key) = auth::bearer(headers) {
+        context.limits.key(key)?;
+    }
     Keys::check(context.keys.as_deref(), headers).ok_or_else(|| {
         Problem::new(
             StatusCode::UNAUTHORIZED,
@@ -230,10 +223,22 @@ async fn limit_time(State(limit): State<Duration>, request: Request, next: Next)
     }
 }
 
+/// Refuses who asks too often; health checks are never too often.
+async fn limit_address(State(limits): State<Arc<Limits>>, request: Request, next: Next) -> Response {
+    let checks_health = matches!(request.uri().path(), "/healthz" | "/readyz");
+    if let Some(peer) = request.extensions().get::<Peer>().filter(|_| !checks_health)
+        && let Err(wait) = limits.address(*peer)
+    {
+        return Problem::from(wait).into_response();
+    }
+    next.run(request).await
+}
+
 async fn measure(request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let route = request.extensions().get::<MatchedPath>().map_or_else(|| "other".to_owned(), |p| p.as_str().to_owned());
     let response = next.run(request).await;
+    let route = response.extensions().get::<Route>().map_or(route, |Route(door)| (*door).to_owned());
     histogram!(metrics::DURATION, "route" => route.clone()).record(begun.elapsed().as_secs_f64());
     counter!(metrics::REQUESTS, "route" => route, "status" => response.status().as_u16().to_string()).increment(1);
     response

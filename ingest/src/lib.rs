@@ -1,18 +1,24 @@
 //! Every door an observation comes in by: read, check, flag, and answer once it is safe.
 //!
 //! `poll.rs` asks sources on the web (`aviation_weather.rs`, `nws.rs`, `open_meteo.rs`); `metar.rs` reads
-//! airports' reports. `http.rs` is the door, `dialect.rs` its language (`pieces.rs` takes broken JSON apart), `accept.rs`
-//! what happens to every observation whichever door it came by. While Redis (`link.rs`) can't take
+//! airports' reports. `serve.rs` takes connections (`tls.rs` the secure ones, `limits.rs` says how many and how often), `http.rs`
+//! is the door, `dialect.rs` its language (`pieces.rs` takes broken JSON apart). Consoles come in by
+//! `console.rs` in the languages of `wunderground.rs`, `ecowitt.rs` and `ambient.rs`; `rain.rs` makes rain of
+//! their counters. `accept.rs` is what happens to every observation whichever door it came by. While Redis (`link.rs`) can't take
 //! them they wait in `spool.rs`, which `drain.rs` empties.
 
 pub mod accept;
+mod ambient;
 mod auth;
 pub mod aviation_weather;
 mod config;
+mod console;
 pub mod decode;
 mod dialect;
 mod drain;
+mod ecowitt;
 mod http;
+mod limits;
 mod link;
 pub mod metar;
 pub mod metrics;
@@ -21,7 +27,11 @@ pub mod open_meteo;
 mod pieces;
 pub mod poll;
 mod problem;
+mod rain;
+mod serve;
 mod spool;
+mod tls;
+mod wunderground;
 
 pub use config::Config;
 pub use spool::SpoolError;
@@ -47,6 +57,8 @@ const LAST_BATCH: Duration = Duration::from_secs(6);
 /// used, Redis comes back with another number of partitions, or the listener fails.
 pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
     let keys = config.keys()?;
+    let consoles = console::identity::Consoles::open(&config.consoles)?;
+    let secure = tls::Tls::open(&config.tls).await?;
     metrics::describe();
     let spool = config.spool.as_deref().map(|folder| Spool::open(folder, config.spool_limit << 20)).transpose()?;
     let link = Link::open(&config.redis, spool.is_some()).await?;
@@ -60,10 +72,16 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     if let Some(spool) = spool.clone() {
         tasks.spawn(drain::drain(spool, link.clone(), shutdown.clone()));
     }
+    if let Some((_, tls)) = &secure {
+        tasks.spawn(tls.clone().watch(Duration::from_secs(config.tls.tls_reload), shutdown.clone()));
+    }
+    let gauges = rain::Gauges::new(link.clone());
     let door = accept::Door::new(link, spool.clone(), config.admission());
     poll::start(&config.poll, &door, &shutdown, &mut tasks)?;
+    let router = http::router(door, keys, (consoles, gauges), &config);
+    let server = serve::Server::new(router, &config.limits, shutdown);
     let outcome = tokio::select! {
-        served = http::serve(listener, http::router(door, keys, &config), shutdown) => served,
+        () = server.run(listener, secure, http::DRAIN) => Ok(()),
         error = failed(&mut tasks) => Err(error),
     };
     if outcome.is_ok() {
