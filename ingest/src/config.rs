@@ -35,6 +35,9 @@ pub struct Config {
     /// MiB of observations that the spool may hold.
     #[arg(long, env = "WEATHERGLASS_SPOOL_LIMIT", default_value_t = 1024, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
     pub spool_limit: u64,
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub mqtt: crate::mqtt::Args,
 }
 
 impl Config {

@@ -5,12 +5,18 @@
 use weather::{Observation, Rejection, Time};
 
 use crate::dialect::{self, Encoding, Unreadable};
+use crate::mqtt;
 
 /// Reads one message of a dialect, as its door would at the given time.
 type Read = fn(&str, Time) -> Vec<Result<Observation, Rejection>>;
 
 /// Name -> parser.
-const DIALECTS: [(&str, Read); 1] = [("json", |line, _| json(line))];
+const DIALECTS: [(&str, Read); 4] = [
+    ("json", |line, _| json(line)),
+    ("rtl433", mqtt::decode_rtl433),
+    ("weewx", mqtt::decode_weewx),
+    ("homeassistant", mqtt::decode_homeassistant),
+];
 
 /// The names of the dialects that can be decoded.
 pub fn dialects() -> impl Iterator<Item = &'static str> {

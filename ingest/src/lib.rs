@@ -13,11 +13,13 @@ mod drain;
 mod http;
 mod link;
 pub mod metrics;
+mod mqtt;
 mod pieces;
 mod problem;
 mod spool;
 
 pub use config::Config;
+pub use mqtt::Args as MqttArgs;
 pub use spool::SpoolError;
 
 use std::time::Duration;
@@ -41,6 +43,7 @@ const LAST_BATCH: Duration = Duration::from_secs(6);
 /// used, Redis comes back with another number of partitions, or the listener fails.
 pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
     let keys = config.keys()?;
+    let mqtt = config.mqtt.open()?;
     metrics::describe();
     let spool = config.spool.as_deref().map(|folder| Spool::open(folder, config.spool_limit << 20)).transpose()?;
     let link = Link::open(&config.redis, spool.is_some()).await?;
@@ -55,6 +58,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
         tasks.spawn(drain::drain(spool, link.clone(), shutdown.clone()));
     }
     let door = accept::Door::new(link, spool.clone(), config.admission());
+    mqtt.map(|mqtt| tasks.spawn(mqtt.run(door.clone(), shutdown.clone())));
     let outcome = tokio::select! {
         served = http::serve(listener, http::router(door, keys, &config), shutdown) => served,
         error = failed(&mut tasks) => Err(error),
