@@ -151,9 +151,7 @@ impl Keeper {
 
     async fn take(&mut self, delivery: Delivery, batch: &mut Batch) {
         let publish = &delivery.publish;
-        // A message that is sent again is new to who did not keep it.
-        let retained = publish.retain && !publish.dup;
-        let (dialect, message) = self.reader.read(&publish.topic, &publish.payload, retained, delivery.arrived);
+        let (dialect, message) = self.reader.read(&publish.topic, &publish.payload, publish.retain, delivery.arrived);
         match message {
             Message::Nothing => {
                 metrics::message(dialect, Outcome::Ignored);

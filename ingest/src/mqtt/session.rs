@@ -353,6 +353,11 @@ fn options(broker: &Broker, transport: Transport, password: Option<String>, limi
     options
 }
 
+/// Whether what failed was the cryptography: a broker says only afterwards that it does not like us.
+fn is_tls(error: &std::io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+}
+
 /// The kind of a failure, and one line for a person that names what may be wrong.
 fn explain(failure: &ConnectionError) -> (&'static str, String) {
     match failure {
@@ -370,7 +375,14 @@ fn explain(failure: &ConnectionError) -> (&'static str, String) {
             format!("no TLS with the MQTT broker: {error}: its certificate has to be of the broker's name, by ca_file"),
         ),
         ConnectionError::Io(error) => (KINDS[2], format!("the MQTT broker can't be reached: {error}")),
-        ConnectionError::MqttState(StateError::Io(error)) => (KINDS[2], format!("the MQTT broker is gone: {error}")),
+        ConnectionError::MqttState(StateError::Io(error) | StateError::Deserialization(PacketError::Io(error)))
+            if is_tls(error) =>
+        {
+            (KINDS[1], format!("no TLS with the MQTT broker: {error}: it may ask for another client_certificate_file"))
+        }
+        ConnectionError::MqttState(StateError::Io(error) | StateError::Deserialization(PacketError::Io(error))) => {
+            (KINDS[2], format!("the MQTT broker is gone: {error}"))
+        }
         ConnectionError::MqttState(StateError::ConnectionAborted) => (
             KINDS[2],
             "the MQTT broker closed the connection: it stops, or another client has the same client_id".to_owned(),
@@ -396,6 +408,7 @@ mod tests {
             ConnectionError::ConnectionRefused(ConnectReturnCode::ServiceUnavailable),
             ConnectionError::Io(io()),
             ConnectionError::MqttState(StateError::Io(io())),
+            ConnectionError::MqttState(StateError::Deserialization(PacketError::Io(io()))),
             ConnectionError::MqttState(StateError::ConnectionAborted),
             ConnectionError::NetworkTimeout,
             ConnectionError::RequestsDone,
