@@ -187,3 +187,33 @@ proptest! {
         }
     }
 }
+
+/// A night of a real five-in-one, where the recordings are at hand: most of its messages find their
+/// other half, and what is sent thrice is kept once.
+#[test]
+fn recorded_messages_find_their_other_half() {
+    let folder = std::env::var_os("WEATHERGLASS_DATA").map_or_else(
+        || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"),
+        std::path::PathBuf::from,
+    );
+    let Ok(text) = std::fs::read_to_string(folder.join("raw/rtl_433_events.jsonl")) else {
+        eprintln!("SKIPPED: no rtl_433_events.jsonl in {}: set WEATHERGLASS_DATA", folder.display());
+        return;
+    };
+    let (mut merge, mut done, start, mut first) = (Merge::new(12), Vec::new(), Instant::now(), None);
+    for line in text.lines() {
+        for observation in crate::mqtt::decode_rtl433(line, Time::from_unix(0)).into_iter().flatten() {
+            let first = *first.get_or_insert(observation.time);
+            let now = start + Duration::from_secs((observation.time - first).unsigned_abs());
+            merge.due(now, &mut done);
+            merge.add(observation.into(), ("t", None), WINDOW, now, &mut done);
+        }
+    }
+    merge.drain(&mut done);
+    let kept: Vec<&Observation> = done.iter().filter_map(|d| d.observation.as_ref()).collect();
+    let whole = kept.iter().filter(|o| WIND.iter().chain(&WARM).all(|(v, _)| o.values.get(*v).is_some())).count();
+    assert!((330..420).contains(&kept.len()), "{} of 676 transmissions", kept.len());
+    assert!(whole * 4 > kept.len() * 3, "{whole} of {} are whole", kept.len());
+    let times: std::collections::BTreeSet<_> = kept.iter().map(|o| (o.station.clone(), o.time)).collect();
+    assert_eq!(times.len(), kept.len(), "no two of one time");
+}
