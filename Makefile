@@ -24,7 +24,7 @@ help: ## this list
 setup: ## install or build what is missing (redis-server, Node, npm packages), and only that
 	@scripts/setup.sh
 
-setup-browser: ## the same, and what tests want: a Chromium, and Python's msgpack
+setup-browser: ## the same, and what tests want: a Chromium, Python's msgpack, Mosquitto
 	@scripts/setup.sh --browser
 
 demo: setup web build ## the whole service on this machine with simulated stations; ARGS="--stations N --data DIR"

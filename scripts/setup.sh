@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs or builds what is missing, and only that. Quick and silent when nothing is.
 #   scripts/setup.sh            redis-server, Node with npm, the web's packages
-#   scripts/setup.sh --browser  and what tests want: a Chromium, and Python's msgpack
+#   scripts/setup.sh --browser  and what tests want: a Chromium, Python's msgpack, Mosquitto
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -114,6 +114,12 @@ setup_msgpack() {
   /usr/bin/python3 -c 'import msgpack' 2>/dev/null || install python3-msgpack
 }
 
+# A broker, and its publisher, for the tests of the MQTT door. Debian keeps the broker in /usr/sbin.
+setup_mosquitto() {
+  [ -x /usr/sbin/mosquitto ] || have mosquitto || install mosquitto
+  have mosquitto_pub || install mosquitto-clients
+}
+
 have cargo || die "the Rust toolchain is missing: install it with rustup, then make again"
 have cc || install gcc libc6-dev
 have redis-server || install redis-server
@@ -121,5 +127,6 @@ setup_node
 setup_packages
 [ "${1:-}" != --browser ] || {
   setup_msgpack
+  setup_mosquitto
   setup_browser
 }

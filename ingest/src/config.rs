@@ -47,6 +47,9 @@ pub struct Config {
     #[allow(missing_docs)]
     #[command(flatten)]
     pub tls: crate::tls::Settings,
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub mqtt: crate::mqtt::Args,
 }
 
 impl Config {

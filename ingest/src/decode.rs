@@ -7,18 +7,21 @@ use weather::{Observation, Rejection, Time};
 use crate::console::Report;
 use crate::dialect::{self, Encoding, Unreadable};
 use crate::rain::{Memory, settle};
-use crate::{ambient, ecowitt, wunderground};
+use crate::{ambient, ecowitt, mqtt, wunderground};
 
 /// Reads one message of a dialect, as its door would at the given time.
 type Read = fn(&str, Time) -> Vec<Result<Observation, Rejection>>;
 
 /// Name -> parser.
-const DIALECTS: [(&str, Read); 5] = [
+const DIALECTS: [(&str, Read); 8] = [
     ("json", |line, _| json(line)),
     ("metar", crate::metar::read),
     ("awc", |line, now| items(crate::aviation_weather::read(line.as_bytes(), now).map(|reading| reading.items))),
     ("nws", |line, _| items(crate::nws::read(line.as_bytes()).map(|reading| reading.items))),
     ("open-meteo", |line, _| items(crate::open_meteo::read(line.as_bytes()))),
+    ("rtl433", mqtt::decode_rtl433),
+    ("weewx", mqtt::decode_weewx),
+    ("homeassistant", mqtt::decode_homeassistant),
 ];
 
 /// Reads one report of a console.

@@ -22,6 +22,7 @@ mod limits;
 mod link;
 pub mod metar;
 pub mod metrics;
+mod mqtt;
 pub mod nws;
 pub mod open_meteo;
 mod pieces;
@@ -34,6 +35,7 @@ mod tls;
 mod wunderground;
 
 pub use config::Config;
+pub use mqtt::Args as MqttArgs;
 pub use spool::SpoolError;
 
 use std::time::Duration;
@@ -59,6 +61,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     let keys = config.keys()?;
     let consoles = console::identity::Consoles::open(&config.consoles)?;
     let secure = tls::Tls::open(&config.tls).await?;
+    let mqtt = config.mqtt.open()?;
     metrics::describe();
     let spool = config.spool.as_deref().map(|folder| Spool::open(folder, config.spool_limit << 20)).transpose()?;
     let link = Link::open(&config.redis, spool.is_some()).await?;
@@ -78,6 +81,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     let gauges = rain::Gauges::new(link.clone());
     let door = accept::Door::new(link, spool.clone(), config.admission());
     poll::start(&config.poll, &door, &shutdown, &mut tasks)?;
+    mqtt.map(|mqtt| tasks.spawn(mqtt.run(door.clone(), shutdown.clone())));
     let router = http::router(door, keys, (consoles, gauges), &config);
     let server = serve::Server::new(router, &config.limits, shutdown);
     let outcome = tokio::select! {
