@@ -17,6 +17,7 @@ use crate::interest::{Interests, Key};
 use crate::metrics::{STATIONS, UNREADABLE, UPDATES};
 use crate::outbox::{Item, Outbox, Update};
 use crate::record::Record;
+use crate::removals::Removals;
 use crate::shape::{self, State};
 use crate::subscribe::{Resume, Selection, Subscription};
 
@@ -79,6 +80,7 @@ pub(crate) struct Recovery {
 #[derive(Default)]
 struct Inner {
     stations: BTreeMap<StationId, Record>,
+    removed: Removals,
     interests: Interests,
     sequence: u64,
     keys: Key,
@@ -180,6 +182,12 @@ impl Hub {
         self.lock().held(selection)
     }
 
+    /// Whether a station is known, and nobody may see it.
+    #[must_use]
+    pub(crate) fn hides(&self, station: &StationId) -> bool {
+        self.lock().stations.get(station).is_some_and(|record| !record.visible())
+    }
+
     /// One station; none when nobody may see it.
     #[must_use]
     pub(crate) fn station(&self, station: &StationId) -> Option<Held> {
@@ -211,6 +219,13 @@ impl Inner {
         match update.payload {
             Ok(Payload::Entry(Entry::Observation(received))) => self.observe(received, now),
             Ok(Payload::Entry(Entry::Station(station))) => self.describe(station, now),
+            Ok(Payload::Entry(Entry::Removed(id))) => {
+                // Told where it stood, to those who could see it.
+                self.remove(&id);
+                self.stations.remove(&id);
+                self.removed.note(id, update.id);
+            }
+            Ok(Payload::Forecast(forecast)) if self.removed.before(&forecast) => {}
             Ok(Payload::Forecast(forecast)) => self.forecast(*forecast, now),
             Err(error) => {
                 counter!(UNREADABLE, "reason" => error.label()).increment(1);

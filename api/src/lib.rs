@@ -15,6 +15,7 @@ mod outbox;
 mod problem;
 mod record;
 mod recover;
+mod removals;
 mod rest;
 mod routes;
 mod session;

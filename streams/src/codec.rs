@@ -2,7 +2,8 @@
 //!
 //! An entry of `{wg:p}:obs` is
 //! `{"v": [major, minor], "received": ms, "observation": {...}, "flags": [suspect, failed]}` or
-//! `{"v": ..., "received": ms, "station": {...}}`; of `{wg:p}:forecast`,
+//! `{"v": ..., "received": ms, "station": {...}}`, with `"removed": true` if the station is one no more
+//! (a reader that does not know the name takes it for a private one, and hides it); of `{wg:p}:forecast`,
 //! `{"v": ..., "station", "reference_time", ..., "variables": {name: {"steps": n, "data": bin}}}`,
 //! where `data` holds little-endian `i16` by level, then lead, in units of 1/steps.
 //! Times are integer seconds. Readers skip names they don't know.
@@ -57,7 +58,7 @@ impl Received {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let Self { observation, flags, received } = self;
         let wrapped =
-            Wrapped { v: VERSION, received: *received, observation: Some(observation), flags: *flags, station: None };
+            Wrapped { received: *received, observation: Some(observation), flags: *flags, ..Wrapped::empty() };
         write(&wrapped, ENTRY_ROOM)
     }
 }
@@ -69,6 +70,8 @@ pub enum Entry {
     Observation(Received),
     /// A station was registered or described anew.
     Station(Station),
+    /// A station is no more: all that is known of it is to be forgotten.
+    Removed(StationId),
 }
 
 /// An [`Envelope`] that borrows: nothing is copied to be written.
@@ -81,6 +84,14 @@ struct Wrapped<'a> {
     flags: Flags,
     #[serde(skip_serializing_if = "Option::is_none")]
     station: Option<&'a Station>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    removed: bool,
+}
+
+impl Wrapped<'_> {
+    fn empty() -> Self {
+        Self { v: VERSION, received: 0, observation: None, flags: Flags::default(), station: None, removed: false }
+    }
 }
 
 #[derive(Deserialize)]
@@ -94,6 +105,8 @@ struct Envelope {
     flags: Flags,
     #[serde(default)]
     station: Option<Station>,
+    #[serde(default)]
+    removed: bool,
 }
 
 #[derive(Deserialize)]
@@ -142,16 +155,12 @@ impl Entry {
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Observation(received) => received.encode(),
-            Self::Station(station) => write(
-                &Wrapped {
-                    v: VERSION,
-                    received: 0,
-                    observation: None,
-                    flags: Flags::default(),
-                    station: Some(station),
-                },
-                ENTRY_ROOM,
-            ),
+            Self::Station(station) => write(&Wrapped { station: Some(station), ..Wrapped::empty() }, ENTRY_ROOM),
+            Self::Removed(id) => {
+                // For readers that know no removal: they hide a station that is private.
+                let hidden = Station { public: false, ..Station::unregistered(id.clone()) };
+                write(&Wrapped { station: Some(&hidden), removed: true, ..Wrapped::empty() }, ENTRY_ROOM)
+            }
         }
     }
 
@@ -165,6 +174,7 @@ impl Entry {
             Envelope { observation: Some(observation), flags, received, .. } => {
                 Ok(Self::Observation(Received { observation, flags, received }))
             }
+            Envelope { station: Some(station), removed: true, .. } => Ok(Self::Removed(station.id)),
             Envelope { station: Some(station), .. } => Ok(Self::Station(station)),
             _ => Err(DecodeError::Malformed("neither an observation nor a station".to_owned())),
         }
@@ -176,6 +186,7 @@ impl Entry {
         match self {
             Self::Observation(received) => &received.observation.station,
             Self::Station(station) => &station.id,
+            Self::Removed(id) => id,
         }
     }
 }
@@ -389,6 +400,21 @@ mod tests {
         assert_eq!(Entry::decode(&received().encode()), Ok(received()));
         let station = Entry::Station(Station::unregistered(StationId::new("X1").unwrap()));
         assert_eq!(Entry::decode(&station.encode()), Ok(station));
+    }
+
+    #[test]
+    fn a_release_that_knows_no_removal_hides_the_station() {
+        #[derive(Deserialize)]
+        struct Old {
+            #[serde(default)]
+            observation: Option<Observation>,
+            #[serde(default)]
+            station: Option<Station>,
+        }
+        let removed = Entry::Removed(StationId::new("X1").unwrap());
+        assert_eq!(Entry::decode(&removed.encode()), Ok(removed.clone()));
+        let old: Old = rmp_serde::from_slice(&removed.encode()).unwrap();
+        assert!(old.observation.is_none() && !old.station.unwrap().public);
     }
 
     #[test]
