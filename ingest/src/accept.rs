@@ -1,5 +1,7 @@
 //! What happens to every observation, whichever door it came by: checked, flagged, appended.
 
+use std::collections::HashMap;
+
 use ::metrics::counter;
 use serde::Serialize;
 use streams::{Error, Outcome, Received};
@@ -106,6 +108,7 @@ impl Door {
                 }),
             }
         }
+        let superseded = supersede(&mut good);
         match self.keep(&good).await? {
             Kept::Stream(outcomes) => {
                 receipt.accepted = outcomes.iter().filter(|o| matches!(o, Outcome::Accepted(_))).count();
@@ -113,6 +116,7 @@ impl Door {
             }
             Kept::Spool => (receipt.accepted, receipt.spooled) = (good.len(), good.len()),
         }
+        receipt.duplicates += superseded;
         count(&receipt, &good);
         Ok(receipt)
     }
@@ -188,6 +192,28 @@ impl Door {
     }
 }
 
+/// Of several reports of one station and second in one request the last counts, and the others are
+/// duplicates: the request sent again would otherwise correct the last by the first, and back.
+fn supersede(good: &mut Vec<Received>) -> usize {
+    let before = good.len();
+    if before > 1 {
+        let mut last = HashMap::with_capacity(before);
+        for (index, received) in good.iter().enumerate() {
+            last.insert((received.observation.station.clone(), received.observation.time), index);
+        }
+        if last.len() < before {
+            let mut kept: Vec<usize> = last.into_values().collect();
+            kept.sort_unstable();
+            let mut index = 0;
+            good.retain(|_| {
+                index += 1;
+                kept.binary_search(&(index - 1)).is_ok()
+            });
+        }
+    }
+    before - good.len()
+}
+
 pub(crate) fn count_error(error: &Error) {
     warn!(%error, "Redis did not take a request");
     counter!(metrics::REDIS_ERRORS, "kind" => error.label()).increment(1);
@@ -207,4 +233,38 @@ fn count(receipt: &Receipt, good: &[Received]) {
     let failed: usize = good.iter().map(|r| r.flags.failed.iter().count()).sum();
     counter!(metrics::FLAGGED, "flag" => "suspect").increment(suspect as u64);
     counter!(metrics::FLAGGED, "flag" => "fail").increment(failed as u64);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weather::{Flags, StationId, Values, Variable};
+
+    fn report(station: &str, second: i64, temperature: f32) -> Received {
+        Received {
+            observation: Observation {
+                station: StationId::new(station).unwrap(),
+                time: Time::from_unix(second),
+                values: Values::from_iter([(Variable::Temperature, temperature)]),
+                source: None,
+            },
+            flags: Flags::default(),
+            received: 0,
+        }
+    }
+
+    #[test]
+    fn of_a_report_and_its_correction_in_one_request_the_last_counts() {
+        let mut good = vec![
+            report("A", 0, 1.0),
+            report("B", 0, 5.0),
+            report("A", 0, 2.0),
+            report("A", 60, 1.0),
+            report("A", 0, 3.0),
+        ];
+        assert_eq!(supersede(&mut good), 2);
+        let left: Vec<f32> = good.iter().filter_map(|r| r.observation.values.get(Variable::Temperature)).collect();
+        assert_eq!(left, [5.0, 1.0, 3.0]);
+        assert_eq!(supersede(&mut good), 0);
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ::metrics::{counter, histogram};
 use anyhow::Context;
@@ -15,6 +15,10 @@ use weather::ModelId;
 use crate::health::Health;
 use crate::metrics;
 use crate::windows::Remembered;
+
+/// How long the model may take over a batch: a hundred times what the largest takes on a slow machine. A
+/// worker that waited for ever would keep its partitions, since its leases are renewed beside it.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A batch for the model. The windows travel with it and come back: nothing is copied.
 struct Request {
@@ -44,6 +48,7 @@ enum Order {
 pub(crate) struct Inference {
     // One batch is in progress at a time; the pipeline waits for it before it makes another.
     orders: mpsc::Sender<Order>,
+    patience: Duration,
 }
 
 /// Starts the thread. It is the one that says which version serves, since it is the one that knows.
@@ -71,7 +76,7 @@ pub(crate) fn start(mut forecaster: Forecaster, backend: String, health: Arc<Hea
             }
         })
         .context("the inference thread did not start")?;
-    Ok(Inference { orders })
+    Ok(Inference { orders, patience: PATIENCE })
 }
 
 fn predict(forecaster: &mut Forecaster, Request { stations, reply }: Request) {
@@ -93,11 +98,34 @@ impl Inference {
     /// One output per station, in order, with the stations given back.
     ///
     /// # Errors
-    /// When the thread has died; the worker must stop, since windows went with it.
+    /// When the thread has died or hangs; the worker must stop, since windows went with it, and leave its
+    /// partitions to others.
     pub(crate) async fn predict(&self, stations: Vec<Remembered>) -> anyhow::Result<Answer> {
         let (reply, answer) = oneshot::channel();
         let order = Order::Predict(Request { stations, reply });
         self.orders.send(order).await.ok().context("the inference thread has died")?;
-        answer.await.context("the inference thread died over this batch")
+        tokio::time::timeout(self.patience, answer)
+            .await
+            .with_context(|| format!("the model has not answered for {:?}", self.patience))?
+            .context("the inference thread died over this batch")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_model_that_hangs_stops_the_worker() {
+        let (orders, mut received) = mpsc::channel(1);
+        let inference = Inference { orders, patience: Duration::from_millis(20) };
+        // Takes the order, and neither answers nor dies.
+        let hung = tokio::spawn(async move {
+            let _order = received.recv().await;
+            std::future::pending::<()>().await;
+        });
+        let error = inference.predict(Vec::new()).await.err().unwrap();
+        assert!(format!("{error:#}").contains("has not answered for 20ms"), "{error:#}");
+        hung.abort();
     }
 }
