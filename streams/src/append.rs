@@ -37,7 +37,7 @@ pub enum Outcome {
 }
 
 /// What becomes of observations of a station that nobody has registered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Registration {
     /// They register it, without a position.
     #[default]

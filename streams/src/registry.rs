@@ -18,6 +18,9 @@ static REMOVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../
 /// Fields of a "seen" hash that are looked at together.
 const PAGE: usize = 1000;
 
+/// Names and values of a hash.
+type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A station that came unregistered, where an operator is to confirm who is new.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unconfirmed {
@@ -115,7 +118,7 @@ impl Redis {
             // Nothing that an id may have means anything in a pattern.
             let mut command = redis::cmd("HSCAN");
             command.arg(&key).arg(cursor).arg("MATCH").arg(format!("{station}@*")).arg("COUNT").arg(PAGE);
-            let (next, page): (u64, Vec<(Vec<u8>, Vec<u8>)>) = command.query_async(&mut self.hot()).await?;
+            let (next, page): (u64, Fields) = command.query_async(&mut self.hot()).await?;
             if !page.is_empty() {
                 let mut command = redis::cmd("HDEL");
                 command.arg(&key);
