@@ -182,12 +182,6 @@ impl Hub {
         self.lock().held(selection)
     }
 
-    /// Whether a station is known, and nobody may see it.
-    #[must_use]
-    pub(crate) fn hides(&self, station: &StationId) -> bool {
-        self.lock().stations.get(station).is_some_and(|record| !record.visible())
-    }
-
     /// One station; none when nobody may see it.
     #[must_use]
     pub(crate) fn station(&self, station: &StationId) -> Option<Held> {

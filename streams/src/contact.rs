@@ -244,6 +244,17 @@ impl Redis {
         Ok(listed)
     }
 
+    /// What is known of one station that came unregistered; none if it does not wait.
+    ///
+    /// # Errors
+    /// When Redis can't say.
+    pub async fn waits(&self, station: &StationId) -> Result<Option<Unconfirmed>, Error> {
+        let mut command = redis::cmd("HGET");
+        command.arg(self.keys().unconfirmed(self.keys().partition_of(station))).arg(station.as_str());
+        let facts: Option<String> = command.query_async(&mut self.hot()).await?;
+        Ok(facts.and_then(|facts| Unconfirmed::parse(station.as_str(), &facts)))
+    }
+
     /// How many stations came unregistered and wait.
     ///
     /// # Errors
