@@ -29,3 +29,41 @@ impl Removals {
         forecast.cause.parse::<StreamId>().is_ok_and(|cause| cause <= *removed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weather::{ModelId, Prediction, Time};
+
+    fn id(milliseconds: u64) -> StreamId {
+        StreamId { milliseconds, sequence: 0 }
+    }
+
+    fn forecast(station: &str, cause: &str) -> Forecast {
+        Forecast {
+            station: StationId::new(station).unwrap(),
+            reference_time: Time::from_unix(0),
+            issue_time: Time::from_unix(0),
+            expires: Time::from_unix(3600),
+            model: ModelId { name: "m".into(), version: "1".into() },
+            inputs: weather::forecast::Inputs { age_seconds: 0, missing_share: 0.0 },
+            cause: cause.to_owned(),
+            revision: 0,
+            prediction: Prediction::default(),
+        }
+    }
+
+    #[test]
+    fn what_was_on_its_way_is_told_from_what_comes_after() {
+        let mut removals = Removals::default();
+        removals.note(StationId::new("A").unwrap(), id(1000));
+        assert!(removals.before(&forecast("A", "999-5")));
+        assert!(!removals.before(&forecast("A", "1000-1")), "of an observation from after it");
+        assert!(!removals.before(&forecast("B", "999-5")), "another station");
+        for n in 0..MOST as u64 {
+            removals.note(StationId::new(&n.to_string()).unwrap(), id(2000 + n));
+        }
+        assert_eq!(removals.0.len(), MOST);
+        assert!(!removals.before(&forecast("A", "999-5")), "the oldest is forgotten first");
+    }
+}

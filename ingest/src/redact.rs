@@ -52,8 +52,12 @@ fn hide_named(text: &str) -> String {
             continue;
         }
         let Some(value) = value_at(after, &lower) else { continue };
+        // JSON stays JSON.
+        let quote = after[value.clone()].chars().next().filter(|c| matches!(c, '"' | '\''));
         shown.push_str(&after[..value.start]);
+        shown.extend(quote);
         shown.push_str(HIDDEN);
+        shown.extend(quote);
         rest = &after[value.end..];
     }
     shown.push_str(rest);
@@ -115,13 +119,13 @@ mod tests {
             ("PASSKEY=AB12&stationtype=GW", "PASSKEY=***&stationtype=GW"),
             (
                 r#"{"station":"X1","password":"a\"b, c","temperature":1}"#,
-                r#"{"station":"X1","password":***,"temperature":1}"#,
+                r#"{"station":"X1","password":"***","temperature":1}"#,
             ),
             (r#"{"api-key" : 12345, "x":1}"#, r#"{"api-key" : ***, "x":1}"#),
             ("Authorization: Bearer abc.def", "Authorization: ***"),
             ("bearer abcdef123", "bearer ***"),
             ("PASSWORD%3Dhunter22&a=1", "PASSWORD%3D***&a=1"),
-            (r#"{"token":"never closed"#, r#"{"token":***"#),
+            (r#"{"token":"never closed"#, r#"{"token":"***""#),
             ("temperature=1&wind_speed=2", "temperature=1&wind_speed=2"),
             (r#"{"source":"passing by","a":1}"#, r#"{"source":"passing by","a":1}"#),
         ] {

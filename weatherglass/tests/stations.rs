@@ -101,7 +101,7 @@ async fn a_stranger_waits_is_accepted_and_is_told_why_it_was_refused() {
     let seen = contact(&stack, "GARDEN").await;
     assert_eq!((seen.get("unconfirmed"), &seen["rejected"]["door"]), (None, &json!("json")));
     let raw = seen["rejected"]["raw"].as_str().unwrap();
-    assert!(raw.contains("yesterday") && raw.contains("\"password\":***"), "{raw}");
+    assert!(raw.contains("yesterday") && raw.contains("\"password\":\"***\""), "{raw}");
     let shown = stations(&stack, &["show", "GARDEN"]);
     for (whose, text) in [("the api", seen.to_string()), ("the command", shown.clone())] {
         assert!(!text.contains("hunter22222") && !text.contains(OPERATOR), "{whose}: {text}");

@@ -175,14 +175,14 @@ export const en = {
   "contact.raw": "What was sent",
   "contact.raw.none": "Of what was sent nothing can be shown.",
   "contact.nothing": "Nothing has come from this station since contacts are noted.",
-  "contact.waits": "Nobody has accepted this station yet, so what it sends is refused ({refused} so far). Its operator lets it in with",
+  "contact.waits": "Nobody has registered this station; {refused} of its readings were refused. An operator lets it in with",
 
   "contacts.title": "Who was refused",
   "contacts.about":
     "Stations that send and are not let in, with what they sent last and why it was refused. A station that is not here, nor among the stations, has not reached us at all.",
   "contacts.loading": "Looking …",
   "contacts.none": "Nobody: what has come in last from every station was good.",
-  "contacts.waiting": "Waiting to be accepted",
+  "contacts.waiting": "Not registered",
   "contacts.refused": "Last message refused",
   "contacts.link": "Refused",
 
