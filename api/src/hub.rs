@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use metrics::{counter, gauge};
+use streams::codec::Judgement;
 use streams::query::PartitionState;
 use streams::tail::Payload;
 use streams::{Entry, Log, Partition, Received, StreamId};
@@ -221,6 +222,7 @@ impl Inner {
             }
             Ok(Payload::Forecast(forecast)) if self.removed.before(&forecast) => {}
             Ok(Payload::Forecast(forecast)) => self.forecast(*forecast, now),
+            Ok(Payload::Judgement(judgement)) => self.judge(*judgement),
             Err(error) => {
                 counter!(UNREADABLE, "reason" => error.label()).increment(1);
                 tracing::warn!(%error, id = %update.id, partition = update.partition, "skipped an unreadable entry");
@@ -261,6 +263,18 @@ impl Inner {
         if new || record.state(now) != record.announced() {
             self.announce(&id, now);
         }
+        self.deliver(&id, Channel::Observation, place.is_late(), |record, cursor| {
+            let observation = shape::Observation::received(&received, record.cadence());
+            ServerFrame::Observation(ObservationFrame { observation, cursor })
+        });
+    }
+
+    /// Quality control has another word on an observation: it is told anew.
+    fn judge(&mut self, judgement: Judgement) {
+        let id = judgement.observation.station.clone();
+        let Some((received, place)) = self.stations.get_mut(&id).and_then(|record| record.judge(judgement)) else {
+            return;
+        };
         self.deliver(&id, Channel::Observation, place.is_late(), |record, cursor| {
             let observation = shape::Observation::received(&received, record.cadence());
             ServerFrame::Observation(ObservationFrame { observation, cursor })

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use streams::codec::Judgement;
 use streams::{Received, StreamId};
 use weather::{Forecast, Station, StationId, Time, freshness};
 
@@ -103,6 +104,22 @@ impl Record {
         Some(place)
     }
 
+    /// Takes what quality control says now of an observation; none when nobody needs to be told, since it is
+    /// known already, or another report of that time has come meanwhile.
+    pub(crate) fn judge(&mut self, judgement: Judgement) -> Option<(Arc<Received>, Place)> {
+        let Judgement { observation, flags } = judgement;
+        let newest = self.newest.as_mut()?;
+        if newest.observation.time > observation.time {
+            return Some((Arc::new(Received { observation, flags, received: 0 }), Place::Late));
+        }
+        let same = newest.observation.time == observation.time && newest.observation.values == observation.values;
+        if !same || newest.flags == flags {
+            return None;
+        }
+        Arc::make_mut(newest).flags = flags;
+        Some((newest.clone(), Place::Newest))
+    }
+
     /// Takes a forecast; false when it is older than the one held, or the same.
     pub(crate) fn forecast(&mut self, forecast: &Arc<Forecast>) -> bool {
         // Late and corrected observations leave the reference time as it is. Which came last is
@@ -175,7 +192,7 @@ mod tests {
             issue_time: Time::from_unix(issue_time),
             expires: Time::from_unix(issue_time + 3600),
             model: ModelId { name: "m".into(), version: "1".into() },
-            inputs: weather::forecast::Inputs { age_seconds: 0, missing_share: 0.0 },
+            inputs: weather::forecast::Inputs { age_seconds: 0, missing_share: 0.0, masked_share: 0.0 },
             cause: cause.to_owned(),
             revision: 0,
             prediction: Prediction::default(),

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use streams::codec::Judgement;
 use streams::tail::Payload;
-use streams::{Entry, Error, Partition, Redis};
+use streams::{Entry, Error, Partition, Received, Redis};
 use weather::StationId;
 
 use crate::frames::{Channel, Cursor, ForecastFrame, ObservationFrame, ServerFrame, StationFrame};
@@ -95,6 +96,7 @@ fn frame(
         Payload::Entry(entry @ Entry::Station(_)) => (entry.station(), Channel::Station),
         Payload::Entry(Entry::Removed(_)) => return None,
         Payload::Forecast(forecast) => (&forecast.station, Channel::Forecast),
+        Payload::Judgement(judgement) => (&judgement.observation.station, Channel::Observation),
     };
     let held = hub.selected(&recovery.subscription.selection, station)?;
     if channel == Channel::Observation {
@@ -109,6 +111,12 @@ fn frame(
             ServerFrame::Observation(ObservationFrame { observation, cursor })
         }
         Payload::Entry(Entry::Station(_) | Entry::Removed(_)) => station_frame(held, cursor),
+        Payload::Judgement(judgement) => {
+            let Judgement { observation, flags } = *judgement;
+            let received = Received { observation, flags, received: 0 };
+            let observation = shape::Observation::received(&received, held.cadence);
+            ServerFrame::Observation(ObservationFrame { observation, cursor })
+        }
         Payload::Forecast(forecast) => {
             ServerFrame::Forecast(ForecastFrame { forecast: shape::Forecast::from(&*forecast), cursor })
         }

@@ -46,7 +46,7 @@ mod tests {
             issue_time: Time::from_unix(0),
             expires: Time::from_unix(3600),
             model: ModelId { name: "m".into(), version: "1".into() },
-            inputs: weather::forecast::Inputs { age_seconds: 0, missing_share: 0.0 },
+            inputs: weather::forecast::Inputs { age_seconds: 0, missing_share: 0.0, masked_share: 0.0 },
             cause: cause.to_owned(),
             revision: 0,
             prediction: Prediction::default(),

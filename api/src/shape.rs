@@ -7,6 +7,7 @@ pub(crate) use forecast::{Forecast, Model};
 use serde::Serialize;
 use utoipa::ToSchema;
 use weather::freshness::{self, Contact};
+use weather::quality::Marks;
 use weather::{Flags, StationId, Time, Values, Variable};
 
 /// How recently a station has been heard.
@@ -235,6 +236,10 @@ pub(crate) struct Observation {
     #[serde(skip_serializing_if = "QualityOf::is_empty")]
     #[schema(value_type = std::collections::BTreeMap<String, Quality>, required = false)]
     pub(crate) quality: QualityOf,
+    /// Of those, the tests that they did not pass: range, consistency, step, spike, persistence, spatial.
+    #[serde(skip_serializing_if = "QualityTests::is_empty")]
+    #[schema(value_type = std::collections::BTreeMap<String, std::collections::BTreeMap<String, Quality>>, required = false)]
+    pub(crate) quality_tests: QualityTests,
     /// When it must no longer look live.
     #[schema(value_type = String, format = DateTime)]
     pub(crate) expires: Time,
@@ -271,6 +276,7 @@ impl Observation {
             present_weather: value(Variable::PresentWeather),
             source,
             quality: QualityOf(flags),
+            quality_tests: QualityTests(flags),
             expires: freshness::observation_expires(time, cadence),
         }
     }
@@ -313,6 +319,23 @@ impl Serialize for QualityOf {
     }
 }
 
+/// The tests that values did not pass, by variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct QualityTests(Flags);
+
+impl QualityTests {
+    /// Flags from before tests were told apart have none.
+    fn is_empty(&self) -> bool {
+        self.0.all().iter().all(|marks| *marks == Marks::default())
+    }
+}
+
+impl Serialize for QualityTests {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
 /// A station's recent observations.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Observations {
@@ -336,12 +359,12 @@ mod tests {
     fn an_observation_prints_short_and_names_what_is_not_good() {
         let values: Values = [(Variable::Temperature, 12.3), (Variable::WindGust, 8.0)].into_iter().collect();
         let mut flags = Flags::default();
-        flags.suspect.insert(Variable::WindGust);
+        flags.mark(weather::quality::Test::Step, Variable::WindGust, weather::quality::Flag::Suspect);
         let time = Time::parse("2026-11-23T08:00:00Z").unwrap();
         let shape = Observation::new(id("X1"), time, &values, flags, Some("test".into()), 300);
         assert_eq!(
             serde_json::to_string(&shape).unwrap(),
-            r#"{"station":"X1","time":"2026-11-23T08:00:00Z","temperature":12.3,"wind_gust":8.0,"source":"test","quality":{"wind_gust":"suspect"},"expires":"2026-11-23T08:12:30Z"}"#
+            r#"{"station":"X1","time":"2026-11-23T08:00:00Z","temperature":12.3,"wind_gust":8.0,"source":"test","quality":{"wind_gust":"suspect"},"quality_tests":{"wind_gust":{"step":"suspect"}},"expires":"2026-11-23T08:12:30Z"}"#
         );
         let good = Observation::new(id("X1"), time, &values, Flags::default(), None, 300);
         assert!(!serde_json::to_string(&good).unwrap().contains("quality"));

@@ -160,7 +160,7 @@ fn read_table(observations: &Path, stations: &Path) -> anyhow::Result<(HashMap<S
     let mut file = read_observations(observations, Filter::default())?;
     for observation in file.by_ref() {
         let observation = observation?;
-        let flags = quality::check(&observation.values);
+        let flags = quality::check(&observation.values, quality::Limits::standard());
         let id = observation.station;
         let entry = series.entry(id.clone()).or_insert_with(|| Series::new(Station::unregistered(id)));
         entry.samples.push(Sample { time: observation.time, values: observation.values, flags, revision: 0 });
@@ -328,7 +328,7 @@ mod tests {
             values: [(Variable::WindSpeed, 1.0), (Variable::WindGust, gust), (Variable::Precipitation, rain)]
                 .into_iter()
                 .collect(),
-            flags: quality::check(&weather::Values::default()),
+            flags: weather::Flags::default(),
             revision: 0,
         };
         let found = irregular(&[sample(9.0, 0.2), sample(f32::NAN, f32::NAN), sample(f32::NAN, f32::NAN)]);

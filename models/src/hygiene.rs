@@ -88,7 +88,7 @@ fn leave_out(samples: &mut [Sample], variables: impl Iterator<Item = Variable>) 
     variables.for_each(|variable| set.insert(variable));
     for sample in samples {
         set.iter().for_each(|variable| sample.values.set(variable, f32::NAN));
-        sample.flags = quality::check(&sample.values);
+        sample.flags = quality::check(&sample.values, quality::Limits::standard());
     }
 }
 

@@ -4,10 +4,10 @@
 --       7 count of commits, 8.. window hashes
 -- ARGV: 1 the owner's lease token, 2 consumer group, 3 seconds that a window lives after the last
 --       hour that was new to it, 4 the count of commits that the owner knows of, empty if it knows of
---       none, 5.. then six counted lists:
+--       none, 5.. then seven counted lists:
 --       acknowledged stream IDs; stations that are no more (station, key index of its window), of
 --       which everything goes before the rest is written; window fields (key index, hour, bytes: empty deletes it);
---       newest observations (station, bytes); forecasts (station, bytes);
+--       newest observations (station, bytes); judgements (bytes); forecasts (station, bytes);
 --       entries given up (id, reason, deliveries, bytes)
 -- Returns the number acknowledged and the count of commits. The number is -1 if another worker owns the
 -- partition, -2 if the count is another than the owner knows (Redis has gone back to an earlier
@@ -78,6 +78,10 @@ end
 parts(2 * count(), function(from, to)
   redis.call('HSET', KEYS[4], unpack(ARGV, from, to))
 end)
+for _ = 1, count() do
+  redis.call('XADD', KEYS[3], '*', 'v', ARGV[at])
+  at = at + 1
+end
 parts(2 * count(), function(from, to)
   for forecast = from + 1, to, 2 do
     redis.call('XADD', KEYS[3], '*', 'v', ARGV[forecast])

@@ -1,24 +1,28 @@
 //! The bytes of stream entries: MessagePack maps of a versioned envelope.
 //!
 //! An entry of `{wg:p}:obs` is
-//! `{"v": [major, minor], "received": ms, "observation": {...}, "flags": [suspect, failed]}` or
+//! `{"v": [major, minor], "received": ms, "observation": {...}, "flags": [suspect, failed]}`, with
+//! `"tests": [[suspect, failed], ...]` by quality control test where something did not pass, or
 //! `{"v": ..., "received": ms, "station": {...}}`, with `"removed": true` if the station is one no more
 //! (a reader that does not know the name takes it for a private one, and hides it); of `{wg:p}:forecast`,
 //! `{"v": ..., "station", "reference_time", ..., "variables": {name: {"steps": n, "data": bin}}}`,
 //! where `data` holds little-endian `i16` by level, then lead, in units of 1/steps.
-//! Times are integer seconds. Readers skip names they don't know.
+//! A forecast stream also holds `{"v": ..., "judged": {observation}, "flags": ..., "tests": ...}`: what
+//! quality control says of an observation once it has been seen beside others of its station and its
+//! neighbours. Times are integer seconds. Readers skip names they don't know.
 
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_bytes::ByteBuf;
 use weather::forecast::{Inputs, PROBABILITY_STEPS};
+use weather::quality::{Marks, Test};
 use weather::{
     Distribution, Flags, Forecast, LEADS, ModelId, Observation, Prediction, QUANTILES, Quantity, Station, StationId,
     Time,
 };
 
 /// The version written: a reader accepts every minor of its major.
-pub const VERSION: (u8, u8) = (1, 0);
+pub const VERSION: (u8, u8) = (1, 1);
 
 /// Why an entry could not be read. Each kind is also a metric label.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,8 +61,8 @@ impl Received {
     /// The bytes of its entry.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let Self { observation, flags, received } = self;
-        let wrapped =
-            Wrapped { received: *received, observation: Some(observation), flags: *flags, ..Wrapped::empty() };
+        let (flags, tests) = pack_flags(flags);
+        let wrapped = Wrapped { received: *received, observation: Some(observation), flags, tests, ..Wrapped::empty() };
         write(&wrapped, ENTRY_ROOM)
     }
 }
@@ -81,7 +85,9 @@ struct Wrapped<'a> {
     received: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     observation: Option<&'a Observation>,
-    flags: Flags,
+    flags: Marks,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tests: Option<&'a [Marks]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     station: Option<&'a Station>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -90,7 +96,15 @@ struct Wrapped<'a> {
 
 impl Wrapped<'_> {
     fn empty() -> Self {
-        Self { v: VERSION, received: 0, observation: None, flags: Flags::default(), station: None, removed: false }
+        Self {
+            v: VERSION,
+            received: 0,
+            observation: None,
+            flags: Marks::default(),
+            tests: None,
+            station: None,
+            removed: false,
+        }
     }
 }
 
@@ -102,7 +116,9 @@ struct Envelope {
     #[serde(default)]
     observation: Option<Observation>,
     #[serde(default)]
-    flags: Flags,
+    flags: Marks,
+    #[serde(default)]
+    tests: Vec<Marks>,
     #[serde(default)]
     station: Option<Station>,
     #[serde(default)]
@@ -171,8 +187,8 @@ impl Entry {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let envelope: Envelope = read(bytes, |e: &Envelope| e.v)?;
         match envelope {
-            Envelope { observation: Some(observation), flags, received, .. } => {
-                Ok(Self::Observation(Received { observation, flags, received }))
+            Envelope { observation: Some(observation), flags, tests, received, .. } => {
+                Ok(Self::Observation(Received { observation, flags: unpack_flags(flags, &tests), received }))
             }
             Envelope { station: Some(station), removed: true, .. } => Ok(Self::Removed(station.id)),
             Envelope { station: Some(station), .. } => Ok(Self::Station(station)),
@@ -188,6 +204,66 @@ impl Entry {
             Self::Station(station) => &station.id,
             Self::Removed(id) => id,
         }
+    }
+}
+
+/// The outcome, and what each test found where one found anything.
+fn pack_flags(flags: &Flags) -> (Marks, Option<&[Marks]>) {
+    let outcome = Marks { suspect: flags.suspect, failed: flags.failed };
+    (outcome, (!flags.is_clean()).then_some(flags.all().as_slice()))
+}
+
+/// Tests that a newer minor version has added count in the outcome only.
+fn unpack_flags(outcome: Marks, tests: &[Marks]) -> Flags {
+    let mut by = [Marks::default(); Test::COUNT];
+    for (known, found) in by.iter_mut().zip(tests) {
+        *known = *found;
+    }
+    Flags::told(outcome.suspect, outcome.failed, by)
+}
+
+/// The last word of quality control on an observation, where it is another than the one before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// What was observed; without its source.
+    pub observation: Observation,
+    /// What did not pass, and by which test.
+    pub flags: Flags,
+}
+
+#[derive(Serialize)]
+struct WrappedJudgement<'a> {
+    v: (u8, u8),
+    judged: &'a Observation,
+    flags: Marks,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tests: Option<&'a [Marks]>,
+}
+
+#[derive(Deserialize)]
+struct JudgementEnvelope {
+    v: (u8, u8),
+    judged: Observation,
+    flags: Marks,
+    #[serde(default)]
+    tests: Vec<Marks>,
+}
+
+impl Judgement {
+    /// Its bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let (flags, tests) = pack_flags(&self.flags);
+        write(&WrappedJudgement { v: VERSION, judged: &self.observation, flags, tests }, ENTRY_ROOM)
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// [`DecodeError`]; never a panic, whatever the bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let envelope: JudgementEnvelope = read(bytes, |e: &JudgementEnvelope| e.v)?;
+        Ok(Self { observation: envelope.judged, flags: unpack_flags(envelope.flags, &envelope.tests) })
     }
 }
 
@@ -360,115 +436,4 @@ pub fn decode_forecast(bytes: &[u8]) -> Result<Forecast, DecodeError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use weather::Variable;
-
-    fn received() -> Entry {
-        let observation = Observation {
-            station: StationId::new("X1").unwrap(),
-            time: Time::from_unix(1_790_000_000),
-            values: [(Variable::Temperature, 12.3)].into_iter().collect(),
-            source: None,
-        };
-        let mut flags = Flags::default();
-        flags.suspect.insert(Variable::Temperature);
-        Entry::Observation(Received { observation, flags, received: 7 })
-    }
-
-    fn forecast() -> Forecast {
-        let rows = Box::new(std::array::from_fn(|l| std::array::from_fn(|h| (l * 10 + h) as f32 / 10.0)));
-        let mut prediction = Prediction::default();
-        prediction.distributions[0] = Distribution::new(Quantity::Temperature, rows);
-        prediction.precipitation_probability = Some(Box::new([0.125; LEADS]));
-        prediction.wind_direction = Some(Box::new([360.0; LEADS]));
-        Forecast {
-            station: StationId::new("X1").unwrap(),
-            reference_time: Time::from_unix(0),
-            issue_time: Time::from_unix(1),
-            expires: Time::from_unix(2),
-            model: ModelId { name: "m".into(), version: "1".into() },
-            inputs: Inputs { age_seconds: 1, missing_share: 0.5 },
-            cause: "1-0".into(),
-            revision: 3,
-            prediction,
-        }
-    }
-
-    #[test]
-    fn entries_round_trip() {
-        assert_eq!(Entry::decode(&received().encode()), Ok(received()));
-        let station = Entry::Station(Station::unregistered(StationId::new("X1").unwrap()));
-        assert_eq!(Entry::decode(&station.encode()), Ok(station));
-    }
-
-    #[test]
-    fn a_release_that_knows_no_removal_hides_the_station() {
-        #[derive(Deserialize)]
-        struct Old {
-            #[serde(default)]
-            observation: Option<Observation>,
-            #[serde(default)]
-            station: Option<Station>,
-        }
-        let removed = Entry::Removed(StationId::new("X1").unwrap());
-        assert_eq!(Entry::decode(&removed.encode()), Ok(removed.clone()));
-        let old: Old = rmp_serde::from_slice(&removed.encode()).unwrap();
-        assert!(old.observation.is_none() && !old.station.unwrap().public);
-    }
-
-    #[test]
-    fn forecasts_round_trip_and_are_small() {
-        let bytes = encode_forecast(&forecast());
-        assert_eq!(decode_forecast(&bytes).unwrap(), forecast());
-        assert!(bytes.len() < 1500, "{} bytes for one quantity", bytes.len());
-    }
-
-    #[test]
-    fn every_name_is_written_and_numbers_survive_to_the_last_step() {
-        assert!(NAMES.is_sorted() && Quantity::ALL.iter().all(|quantity| NAMES.contains(&quantity.name())));
-        let mut whole = forecast();
-        for quantity in Quantity::ALL {
-            let numbers = |l: usize, h: usize| match quantity {
-                Quantity::PressureMsl => 870.3 + (l * 48 + h) as f32 * 0.7,
-                Quantity::Temperature | Quantity::DewPoint => -40.07 + (l * 48 + h) as f32 * 0.23,
-                _ => (l * 48 + h) as f32 * 0.37,
-            };
-            let rows = Box::new(std::array::from_fn(|l| std::array::from_fn(|h| numbers(l, h))));
-            whole.prediction.distributions[quantity as usize] = Distribution::new(quantity, rows);
-        }
-        let bytes = encode_forecast(&whole);
-        assert_eq!(decode_forecast(&bytes).unwrap(), whole);
-        assert!(bytes.len() < FORECAST_ROOM, "{} bytes", bytes.len());
-    }
-
-    #[test]
-    fn every_truncation_and_every_flipped_byte_is_an_error_or_a_value_and_never_a_panic() {
-        for bytes in [received().encode(), encode_forecast(&forecast())] {
-            for at in 0..bytes.len() {
-                let _ = (Entry::decode(&bytes[..at]), decode_forecast(&bytes[..at]));
-                let mut flipped = bytes.clone();
-                flipped[at] ^= 0xff;
-                let _ = (Entry::decode(&flipped), decode_forecast(&flipped));
-            }
-        }
-    }
-
-    #[test]
-    fn a_newer_minor_is_read_and_a_newer_major_is_named() {
-        #[derive(Serialize)]
-        struct Newer {
-            v: (u8, u8),
-            station: Station,
-            colour: &'static str,
-        }
-        let station = Station::unregistered(StationId::new("X1").unwrap());
-        let minor = write(&Newer { v: (1, 9), station: station.clone(), colour: "blue" }, 0);
-        assert_eq!(Entry::decode(&minor), Ok(Entry::Station(station.clone())));
-        let major = write(&Newer { v: (2, 0), station, colour: "blue" }, 0);
-        assert_eq!(Entry::decode(&major), Err(DecodeError::Version(2)));
-        let other = rmp_serde::to_vec_named(&std::collections::BTreeMap::from([("v", (3, 0))])).unwrap();
-        assert_eq!(Entry::decode(&other), Err(DecodeError::Version(3)));
-        assert!(matches!(Entry::decode(b"hello"), Err(DecodeError::Malformed(_))));
-    }
-}
+mod tests;

@@ -55,6 +55,9 @@ pub struct Batch {
     pub windows: Vec<WindowField>,
     /// Newest observation of a station, as its stream entry's bytes.
     pub newest: Vec<(StationId, Vec<u8>)>,
+    /// What quality control says now, as [`crate::codec::Judgement::encode`] writes it; readers are told
+    /// before the forecasts.
+    pub judgements: Vec<Vec<u8>>,
     /// Forecasts, as [`crate::codec::encode_forecast`] writes them.
     pub forecasts: Vec<(StationId, Vec<u8>)>,
     /// Entries that are given up.
@@ -64,17 +67,16 @@ pub struct Batch {
 impl Batch {
     /// About how many arguments it makes, and of how many bytes: room for them is made once.
     fn arguments(&self) -> usize {
-        16 + self.acknowledged.len()
-            + 2 * self.removed.len()
-            + 3 * self.windows.len()
-            + 2 * (self.newest.len() + self.forecasts.len())
+        let pairs = self.newest.len() + self.forecasts.len() + self.removed.len();
+        16 + self.acknowledged.len() + 3 * self.windows.len() + self.judgements.len() + 2 * pairs
     }
 
     fn bytes(&self) -> usize {
         let windows: usize = self.windows.iter().map(|field| field.bytes.len() + 16).sum();
         let lists = self.newest.iter().chain(&self.forecasts).map(|(id, bytes)| id.as_str().len() + bytes.len());
         let dead: usize = self.dead.iter().map(|letter| letter.bytes.len() + 64).sum();
-        128 + 20 * self.acknowledged.len() + windows + lists.sum::<usize>() + dead
+        let judgements: usize = self.judgements.iter().map(Vec::len).sum();
+        128 + judgements + 20 * self.acknowledged.len() + windows + lists.sum::<usize>() + dead
     }
 }
 
@@ -146,12 +148,18 @@ impl Redis {
             let place = windows.get(&field.station).copied().unwrap_or_default();
             call.arg(place).arg(field.hour).arg(&field.bytes);
         }
-        for list in [&batch.newest, &batch.forecasts] {
+        let pairs = |call: &mut Call, list: &[(StationId, Vec<u8>)]| {
             call.arg(list.len());
             for (station, bytes) in list {
                 call.arg(station.as_str()).arg(bytes);
             }
+        };
+        pairs(&mut call, &batch.newest);
+        call.arg(batch.judgements.len());
+        for bytes in &batch.judgements {
+            call.arg(bytes);
         }
+        pairs(&mut call, &batch.forecasts);
         call.arg(batch.dead.len());
         for letter in &batch.dead {
             call.arg(letter.id.to_string()).arg(&letter.reason).arg(letter.deliveries).arg(&letter.bytes);

@@ -153,6 +153,38 @@ impl Redis {
         Ok(placed.into_iter().map(|(_, answer)| answer).collect())
     }
 
+    /// The stations of a partition.
+    ///
+    /// # Errors
+    /// When Redis can't say.
+    pub async fn descriptions(&self, partition: Partition) -> Result<Vec<Station>, Error> {
+        let mut connection = self.pooled().await?;
+        let key = self.keys().stations(partition);
+        let values: Values = redis::cmd("HVALS").arg(key).query_async(&mut *connection).await?;
+        let station = |bytes: &Vec<u8>| match Entry::decode(bytes) {
+            Ok(Entry::Station(station)) => Some(station),
+            _ => None,
+        };
+        Ok(values.iter().filter_map(station).collect())
+    }
+
+    /// The newest observation of each of these stations, in order; none where there is none to be read.
+    ///
+    /// # Errors
+    /// When Redis can't say.
+    pub async fn newest(&self, stations: &[StationId]) -> Result<Vec<Option<Received>>, Error> {
+        let read: Vec<Option<Vec<u8>>> = self
+            .of_each(stations, |pipe, partition, station| {
+                pipe.cmd("HGET").arg(self.keys().newest(partition)).arg(station.as_str());
+            })
+            .await?;
+        let observation = |bytes: Vec<u8>| match Entry::decode(&bytes) {
+            Ok(Entry::Observation(received)) => Some(received),
+            _ => None,
+        };
+        Ok(read.into_iter().map(|bytes| bytes.and_then(observation)).collect())
+    }
+
     /// A partition's stations with their newest observations and latest forecasts.
     ///
     /// # Errors

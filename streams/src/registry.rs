@@ -133,23 +133,6 @@ impl Redis {
             }
         }
     }
-
-    /// The stations of a partition, by name. A description that this release can't read is left out.
-    ///
-    /// # Errors
-    /// When Redis can't say.
-    pub async fn stations_of(&self, partition: Partition) -> Result<Vec<Station>, Error> {
-        let mut command = redis::cmd("HVALS");
-        command.arg(self.keys().stations(partition));
-        let values: Vec<Vec<u8>> = command.query_async(&mut self.hot()).await?;
-        let station = |bytes: &Vec<u8>| match Entry::decode(bytes) {
-            Ok(Entry::Station(station)) => Some(station),
-            _ => None,
-        };
-        let mut stations: Vec<Station> = values.iter().filter_map(station).collect();
-        stations.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(stations)
-    }
 }
 
 #[cfg(test)]

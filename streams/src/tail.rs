@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{join_all, try_join_all};
 use weather::Forecast;
 
-use crate::codec::{DecodeError, Entry, decode_forecast};
+use crate::codec::{DecodeError, Entry, Judgement, decode_forecast};
 use crate::connection::Redis;
 use crate::entries::{self, Entries, Raw, Streams};
 use crate::error::Error;
@@ -29,6 +29,8 @@ pub enum Payload {
     Entry(Entry),
     /// Of a `forecast` stream.
     Forecast(Box<Forecast>),
+    /// Of a `forecast` stream too: it stands before the forecast that it has a part in.
+    Judgement(Box<Judgement>),
 }
 
 /// One new entry.
@@ -187,7 +189,10 @@ fn update(partition: Partition, log: Log, entry: &Raw) -> Update {
     let bytes = entry.bytes();
     let payload = match log {
         Log::Observations => Entry::decode(&bytes).map(Payload::Entry),
-        Log::Forecasts => decode_forecast(&bytes).map(|f| Payload::Forecast(Box::new(f))),
+        Log::Forecasts => match decode_forecast(&bytes) {
+            Ok(forecast) => Ok(Payload::Forecast(Box::new(forecast))),
+            Err(error) => Judgement::decode(&bytes).map(|j| Payload::Judgement(Box::new(j))).map_err(|_| error),
+        },
     };
     Update { partition, log, id: entry.id, payload }
 }

@@ -14,12 +14,12 @@ const READER: &str = r#"
 import struct, sys, msgpack
 entries = msgpack.Unpacker(sys.stdin.buffer, raw=False)
 e = next(entries)
-assert e["v"] == [1, 0] and e["received"] == 7, e
+assert e["v"] == [1, 1] and e["received"] == 7, e
 assert e["flags"] == [1, 0], e
 o = e["observation"]
 assert o["station"] == "X1" and o["time"] == 1790000000 and abs(o["temperature"] - 12.3) < 1e-6, o
 f = next(entries)
-assert f["v"] == [1, 0] and f["station"] == "X1" and f["cause"] == "5-1" and f["revision"] == 2, f
+assert f["v"] == [1, 1] and f["station"] == "X1" and f["cause"] == "5-1" and f["revision"] == 2, f
 t = f["variables"]["temperature"]
 levels = struct.unpack("<%dh" % (7 * 48), t["data"])
 assert t["steps"] == 100.0 and levels[3 * 48 + 10] / t["steps"] == 3.1, t
@@ -55,7 +55,7 @@ fn python_reads_what_we_write() {
         source: None,
     };
     let mut flags = Flags::default();
-    flags.suspect.insert(Variable::Temperature);
+    flags.mark(weather::quality::Test::Range, Variable::Temperature, weather::quality::Flag::Suspect);
     let entry = Entry::Observation(Received { observation, flags, received: 7 }).encode();
     let rows = Box::new(std::array::from_fn(|l| [l as f32 + 0.1; LEADS]));
     let mut prediction = Prediction::default();
@@ -66,7 +66,7 @@ fn python_reads_what_we_write() {
         issue_time: Time::from_unix(1),
         expires: Time::from_unix(2),
         model: ModelId { name: "m".into(), version: "1".into() },
-        inputs: Inputs { age_seconds: 1, missing_share: 0.0 },
+        inputs: Inputs { age_seconds: 1, missing_share: 0.0, masked_share: 0.0 },
         cause: "5-1".into(),
         revision: 2,
         prediction,

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::observation::Observation;
-use crate::quality::{self, Flags};
+use crate::quality::{self, Flags, Limits};
 use crate::station::StationId;
 use crate::time::{HOUR, Time};
 use crate::variable::Variable;
@@ -148,7 +148,7 @@ impl Admission {
     /// # Errors
     /// As [`Admission::check`].
     pub fn admit(&self, observation: &Observation, now: Time) -> Result<Flags, Rejection> {
-        self.check(observation, now).map(|()| quality::check(&observation.values))
+        self.check(observation, now).map(|()| quality::check(&observation.values, Limits::standard()))
     }
 
     /// Whether the observation may enter at `now`.

@@ -212,6 +212,9 @@ pub struct Inputs {
     pub age_seconds: i64,
     /// Share of the model's window that was missing or masked, 0 to 1.
     pub missing_share: f32,
+    /// Share of the values that were measured and that quality control masked, 0 to 1.
+    #[serde(default)]
+    pub masked_share: f32,
 }
 
 /// An issued forecast.

@@ -139,6 +139,18 @@ impl VariableSet {
         self.0 |= 1 << variable as u8;
     }
 
+    /// The set with those of `other` too.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The set without those of `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether `variable` is in the set.
     #[must_use]
     pub const fn contains(self, variable: Variable) -> bool {

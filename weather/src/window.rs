@@ -6,7 +6,7 @@
 use crate::derived;
 use crate::freshness;
 use crate::observation::{Observation, Values};
-use crate::quality::Flags;
+use crate::quality::{self, Flag, Flags, Limits, Marks, Test};
 use crate::time::{HOUR, Time};
 use crate::variable::{Variable, VariableSet};
 
@@ -111,6 +111,20 @@ impl Window {
         self.samples.last()
     }
 
+    /// The share of its measured values that did not pass quality control, 0 to 1.
+    #[must_use]
+    pub fn masked_share(&self) -> f32 {
+        let (measured, masked) = self.samples.iter().fold((0, 0), |(measured, masked), sample| {
+            let flagged = if sample.flags.is_clean() {
+                0
+            } else {
+                sample.values.iter().filter(|(variable, _)| !sample.flags.usable(*variable)).count()
+            };
+            (measured + sample.values.len(), masked + flagged)
+        });
+        if measured == 0 { 0.0 } else { masked as f32 / measured as f32 }
+    }
+
     /// The usual interval between reports, seconds, from the newest dozen.
     #[must_use]
     pub fn cadence(&self) -> i64 {
@@ -144,6 +158,33 @@ impl Window {
         if self.samples.first().is_some_and(|oldest| oldest.time > time) { Change::TooOld } else { change }
     }
 
+    /// Has quality control look at the observation of `time`, which is new or has changed, and at what it
+    /// says of those beside it. Answers the times of those whose flags are others now, with those that
+    /// they had.
+    pub fn judge(&mut self, time: Time, position: Option<(f64, f64)>, limits: &Limits) -> Vec<(Time, Flags)> {
+        let Ok(at) = self.samples.binary_search_by_key(&time, |s| s.time) else { return Vec::new() };
+        let changed = quality::temporal::judge(&mut self.samples, at, position, limits);
+        changed.into_iter().map(|(index, before)| (self.samples[index].time, before)).collect()
+    }
+
+    /// Enters what the neighbours say of the newest observation, in place of what they said before.
+    /// Answers its time and the flags that it had, if they are others now.
+    pub fn judge_newest_by_neighbours(&mut self, found: &[(Variable, Flag)]) -> Option<(Time, Flags)> {
+        let newest = self.samples.last_mut()?;
+        let before = newest.flags;
+        newest.flags.clear(&[Test::Spatial]);
+        for (variable, flag) in found {
+            newest.flags.mark(Test::Spatial, *variable, *flag);
+        }
+        (newest.flags != before).then_some((newest.time, before))
+    }
+
+    /// The observation of `time`.
+    #[must_use]
+    pub fn at(&self, time: Time) -> Option<&Sample> {
+        self.samples.binary_search_by_key(&time, |s| s.time).ok().map(|at| &self.samples[at])
+    }
+
     /// The first hour that the window reaches back to; fields of earlier hours can be deleted.
     #[must_use]
     pub fn first_hour(&self) -> Option<i64> {
@@ -163,18 +204,23 @@ impl Window {
 
     /// The packed observations of one hour; empty when there are none.
     ///
-    /// Layout, little-endian: a version byte (1), then per observation: `u16` second of the hour,
-    /// `u8` revision, `u16` present, `u16` suspect, `u16` failed (bit `n` is the `n`th of
-    /// [`Variable::ALL`]), then an `f32` per present variable.
+    /// Layout, little-endian: a version byte, then per observation: `u16` second of the hour, `u8`
+    /// revision, `u16` present, `u16` suspect, `u16` failed (bit `n` is the `n`th of
+    /// [`Variable::ALL`]), then an `f32` per present variable. Version 2, written where a value did not
+    /// pass, has after an observation with such values a `u16` for each of them in order: two bits a
+    /// test in the order of [`Test::ALL`], 1 suspect, 2 failed.
     #[must_use]
     pub fn pack_hour(&self, hour: i64) -> Vec<u8> {
         let from = self.samples.partition_point(|s| s.time.hour() < hour);
+        let samples = || self.samples[from..].iter().take_while(|s| s.time.hour() == hour);
         let mut packed = Vec::new();
-        for sample in self.samples[from..].iter().take_while(|s| s.time.hour() == hour) {
+        // Hours without a flag can still be read by what reads version 1 only.
+        let version = if samples().all(|s| s.flags.is_clean()) { 1 } else { PACKED_VERSION };
+        for sample in samples() {
             if packed.is_empty() {
-                packed.push(PACKED_VERSION);
+                packed.push(version);
             }
-            pack(sample, &mut packed);
+            pack(sample, version, &mut packed);
         }
         packed
     }
@@ -194,7 +240,8 @@ impl Window {
     }
 }
 
-const PACKED_VERSION: u8 = 1;
+/// The newest version, which is read with all before it.
+const PACKED_VERSION: u8 = 2;
 
 /// A packed hour that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -207,7 +254,7 @@ pub enum UnpackError {
     Damaged,
 }
 
-fn pack(sample: &Sample, out: &mut Vec<u8>) {
+fn pack(sample: &Sample, version: u8, out: &mut Vec<u8>) {
     let second = sample.time.unix().rem_euclid(HOUR) as u16;
     let mut present = VariableSet::EMPTY;
     for (variable, _) in sample.values.iter() {
@@ -221,13 +268,46 @@ fn pack(sample: &Sample, out: &mut Vec<u8>) {
     for (_, value) in sample.values.iter() {
         out.extend_from_slice(&value.to_le_bytes());
     }
+    if version > 1 {
+        for variable in sample.flags.suspect.with(sample.flags.failed).iter() {
+            out.extend_from_slice(&tests_of(&sample.flags, variable).to_le_bytes());
+        }
+    }
+}
+
+/// Two bits a test: what it found in `variable`.
+fn tests_of(flags: &Flags, variable: Variable) -> u16 {
+    flags.all().iter().enumerate().fold(0, |bits, (test, marks)| {
+        let found = u16::from(marks.suspect.contains(variable)) | u16::from(marks.failed.contains(variable)) << 1;
+        bits | found << (2 * test)
+    })
+}
+
+/// The flags of an observation, as [`pack`] has written them.
+fn flags_of(rest: &mut &[u8], version: u8, suspect: VariableSet, failed: VariableSet) -> Result<Flags, UnpackError> {
+    if version == 1 {
+        return Ok(Flags::untold(suspect, failed));
+    }
+    let mut by = [Marks::default(); Test::COUNT];
+    for variable in suspect.with(failed).iter() {
+        let bits = u16::from_le_bytes(take(rest)?);
+        for (test, marks) in by.iter_mut().enumerate() {
+            if bits >> (2 * test) & 1 != 0 {
+                marks.suspect.insert(variable);
+            }
+            if bits >> (2 * test) & 2 != 0 {
+                marks.failed.insert(variable);
+            }
+        }
+    }
+    Ok(Flags::told(suspect, failed, by))
 }
 
 fn unpack(hour: i64, packed: &[u8]) -> Result<Vec<Sample>, UnpackError> {
     let Some((&version, mut rest)) = packed.split_first() else {
         return Ok(Vec::new());
     };
-    if version != PACKED_VERSION {
+    if !(1..=PACKED_VERSION).contains(&version) {
         return Err(UnpackError::Version(version));
     }
     let mut samples: Vec<Sample> = Vec::new();
@@ -244,7 +324,8 @@ fn unpack(hour: i64, packed: &[u8]) -> Result<Vec<Sample>, UnpackError> {
         if second >= HOUR || samples.last().is_some_and(|last| last.time >= time) {
             return Err(UnpackError::Damaged);
         }
-        samples.push(Sample { time, values, flags: Flags { suspect, failed }, revision });
+        let flags = flags_of(&mut rest, version, suspect, failed)?;
+        samples.push(Sample { time, values, flags, revision });
     }
     Ok(samples)
 }
@@ -259,6 +340,7 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], UnpackError> {
 mod tests {
     use super::*;
     use crate::StationId;
+    use crate::quality::Flag;
 
     fn observe(time: i64, temperature: f32) -> Observation {
         Observation {
@@ -302,7 +384,8 @@ mod tests {
     fn a_window_survives_packing_bit_for_bit() {
         let mut original = window(&[(10, -0.0), (600, 1.1), (HOUR, f32::MIN_POSITIVE), (50 * HOUR + 3599, 7.7)]);
         let mut flags = Flags::default();
-        flags.suspect.insert(Variable::Temperature);
+        flags.mark(Test::Spike, Variable::Temperature, Flag::Fail);
+        flags.mark(Test::Persistence, Variable::Temperature, Flag::Suspect);
         original.apply(&observe(600, 1.2), flags);
         let mut restored = Window::default();
         for hour in [50, 0, 1] {
@@ -357,7 +440,7 @@ mod tests {
     #[test]
     fn masked_values_are_not_usable() {
         let mut flags = Flags::default();
-        flags.failed.insert(Variable::Temperature);
+        flags.mark(Test::Range, Variable::Temperature, Flag::Fail);
         let mut w = Window::default();
         w.apply(&observe(0, 30.0), flags);
         assert_eq!(w.newest().unwrap().usable(Variable::Temperature), None);

@@ -3,6 +3,7 @@
 mod inference;
 mod latency;
 mod pipeline;
+mod quality;
 
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ enum What {
     Pipeline(pipeline::Args),
     /// What a forecast costs, beside ONNX Runtime and a reference network.
     Inference(inference::Args),
+    /// What quality control finds in recordings and in planted faults, and what it costs beside reading JSON.
+    Quality(quality::Args),
 }
 
 /// Runs one of them.
@@ -30,6 +33,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         What::Latency(args) => latency::run(args).await,
         What::Pipeline(args) => Box::pin(pipeline::run(args)).await,
         What::Inference(args) => tokio::task::spawn_blocking(move || inference::run(&args)).await?,
+        What::Quality(args) => tokio::task::spawn_blocking(move || quality::run(&args)).await?,
     }
 }
 

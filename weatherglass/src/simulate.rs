@@ -217,7 +217,11 @@ mod tests {
                 let time = start + hour * 3600;
                 let observation = network.observe(index, time).unwrap();
                 Admission::default().check(&observation, time).unwrap();
-                assert_eq!(quality::check(&observation.values), Flags::default(), "{observation:?}");
+                assert_eq!(
+                    quality::check(&observation.values, quality::Limits::standard()),
+                    Flags::default(),
+                    "{observation:?}"
+                );
             }
         }
     }

@@ -265,7 +265,9 @@ async fn list(redis: &Redis, json: bool) -> anyhow::Result<()> {
     }
     let mut count = 0;
     for partition in 0..redis.keys().partitions() {
-        for page in redis.stations_of(partition).await?.chunks(PAGE) {
+        let mut stations = redis.descriptions(partition).await?;
+        stations.sort_by(|a, b| a.id.cmp(&b.id));
+        for page in stations.chunks(PAGE) {
             let ids: Vec<StationId> = page.iter().map(|station| station.id.clone()).collect();
             for (station, contacts) in page.iter().zip(redis.contacts(&ids).await?) {
                 count += 1;

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use models::Output;
-use streams::codec::encode_forecast;
+use streams::codec::{Judgement, encode_forecast};
 use streams::commit::{Batch, WindowField};
-use streams::{Keys, Partition};
+use streams::{Entry, Keys, Partition, Received};
 use weather::forecast::Inputs;
-use weather::{Forecast, ModelId, StationId, Time, Window, freshness};
+use weather::{Forecast, ModelId, Observation, Sample, StationId, Time, Window, freshness};
 
 use crate::tally::Tally;
 use crate::windows::{Remembered, Touched};
@@ -47,8 +47,10 @@ impl Commits {
         tally.forecasts += u64::from(forecast.is_some());
         let batch = self.partition(partition);
         batch.windows.extend(fields(&station, &remembered.window, &touched));
+        let judged = |time: &Time| remembered.window.at(*time).map(|sample| judgement(&station, sample));
+        batch.judgements.extend(touched.judged.iter().filter_map(judged));
         if let Some(bytes) = touched.newest {
-            batch.newest.push((station.clone(), bytes));
+            batch.newest.push((station.clone(), as_judged(bytes, &remembered.window)));
         }
         if let Some(forecast) = forecast {
             batch.forecasts.push((station, encode_forecast(&forecast)));
@@ -60,6 +62,23 @@ impl Commits {
 fn fields(station: &StationId, window: &Window, touched: &Touched) -> Vec<WindowField> {
     let write = |hour: &i64| WindowField { station: station.clone(), hour: *hour, bytes: window.pack_hour(*hour) };
     touched.hours.iter().map(write).collect()
+}
+
+fn judgement(station: &StationId, sample: &Sample) -> Vec<u8> {
+    let Sample { time, values, flags, .. } = sample;
+    let observation = Observation { station: station.clone(), time: *time, values: *values, source: None };
+    Judgement { observation, flags: *flags }.encode()
+}
+
+/// The newest observation's entry, with the flags that the window has by now: neighbours believe them.
+fn as_judged(bytes: Vec<u8>, window: &Window) -> Vec<u8> {
+    let Some(newest) = window.newest().filter(|newest| !newest.flags.is_clean()) else { return bytes };
+    match Entry::decode(&bytes) {
+        Ok(Entry::Observation(received)) if received.observation.time == newest.time => {
+            Entry::Observation(Received { flags: newest.flags, ..received }).encode()
+        }
+        _ => bytes,
+    }
 }
 
 fn issue(
@@ -76,7 +95,11 @@ fn issue(
         issue_time,
         expires: freshness::forecast_expires(newest.time, remembered.window.cadence()),
         model: model.clone(),
-        inputs: Inputs { age_seconds: (issue_time - newest.time).max(0), missing_share: output.missing_share },
+        inputs: Inputs {
+            age_seconds: (issue_time - newest.time).max(0),
+            missing_share: output.missing_share,
+            masked_share: remembered.window.masked_share(),
+        },
         cause: cause.unwrap_or_default().to_string(),
         revision: u32::from(newest.revision),
         prediction: output.prediction,

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use models::BackendKind;
 use streams::RedisConfig;
 use tokio::sync::Notify;
+use weather::quality::limits::{Networks, Overrides};
 
 /// What the worker can be told. The metrics address is the caller's.
 #[derive(Clone, Debug, clap::Args)]
@@ -44,6 +46,9 @@ pub struct Config {
     /// Stations whose windows are kept in memory; the others are read from Redis when they report.
     #[arg(long, env = "WEATHERGLASS_CACHED_STATIONS", default_value_t = 200_000, value_name = "STATIONS")]
     pub cached_stations: usize,
+    /// TOML file of quality control's limits by network, where they differ from the built-in table.
+    #[arg(long, env = "WEATHERGLASS_QUALITY", value_name = "FILE")]
+    pub quality: Option<PathBuf>,
 }
 
 fn parse_batch(text: &str) -> Result<usize, String> {
@@ -62,6 +67,15 @@ impl Config {
             let host = host.trim();
             format!("{}-{}", if host.is_empty() { "worker" } else { host }, std::process::id())
         })
+    }
+
+    /// The limits of quality control.
+    pub(crate) fn networks(&self) -> anyhow::Result<Networks> {
+        let Some(file) = &self.quality else { return Ok(Networks::default()) };
+        let named = || format!("WEATHERGLASS_QUALITY {}", file.display());
+        let text = std::fs::read_to_string(file).with_context(named)?;
+        let overrides: Overrides = toml::from_str(&text).with_context(named)?;
+        Networks::new(&overrides).with_context(named)
     }
 
     /// The time between looks for a higher version; none for never.

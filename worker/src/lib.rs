@@ -1,6 +1,6 @@
 //! From observations in the stream to committed forecasts.
 //!
-//! A batch goes `source` -> `windows` -> `infer` -> `commit`; what can't be processed goes to
+//! A batch goes `source` -> `windows` -> `neighbours` -> `infer` -> `commit`; what can't be processed goes to
 //! `dead_letter`; `ownership` says whose partitions these are, `share` how many.
 
 mod commit;
@@ -10,6 +10,7 @@ mod health;
 mod housekeeping;
 mod infer;
 pub mod metrics;
+mod neighbours;
 mod ownership;
 mod pipeline;
 mod share;
@@ -38,6 +39,7 @@ use crate::versions::Versions;
 /// When no model can be loaded, Redis can't be reached at the start, or inference has stopped.
 pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToken) -> anyhow::Result<()> {
     metrics::describe();
+    let networks = config.networks()?;
     let (forecaster, versions) = Versions::first(&config).await?;
     let model = forecaster.id().clone();
     let redis = Redis::connect(&config.redis)
@@ -58,12 +60,18 @@ pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToke
     let source = source::Source::open(redis.clone(), &consumer, leases, reads, config.batch).await?;
     let inference = infer::start(forecaster, config.backend.to_string(), Arc::clone(&health))?;
     let watching = tokio::spawn(versions.watch(inference.clone(), config.poll(), config.look, shutdown.clone()));
-    let pipeline = pipeline::Pipeline::new(redis, inference, config.cached_stations);
+    let networks = Arc::new(networks);
+    let (places, placed) = watch::channel(Arc::default());
+    let looking = tokio::spawn(neighbours::watch_places(redis.clone(), places, shutdown.clone()));
+    let windows = windows::Windows::new(config.cached_stations, Arc::clone(&networks));
+    let neighbours = neighbours::Neighbours::new(placed, networks);
+    let pipeline = pipeline::Pipeline::new(redis, inference, windows, neighbours);
     let outcome = pipeline.run(source, &health, &shutdown).await;
     // Leases are given back only now: until the last commit nobody else may own the partitions.
     shutdown.cancel();
     ownership.await.context("the ownership task failed")?;
     housekeeping.await.context("the housekeeping task failed")?;
+    looking.await.context("the task that looks where stations are failed")?;
     watching.await.context("the task that watches for model versions failed")?;
     info!("worker has stopped");
     outcome

@@ -9,6 +9,8 @@ pub const OBSERVATIONS: &str = "weatherglass_worker_observations_total";
 pub const FORECASTS: &str = "weatherglass_worker_forecasts_total";
 /// Observations whose effect is in the forecast of a newer one of the same batch.
 pub const CONFLATED: &str = "weatherglass_worker_conflated_observations_total";
+/// Values marked by quality control, by `test` (what the door found by itself is counted there) and `flag`.
+pub const FLAGGED: &str = "weatherglass_worker_flagged_values_total";
 /// Entries given up, by `reason`.
 pub const DEAD_LETTERS: &str = "weatherglass_worker_dead_letters_total";
 /// Entries among the dead letters of the owned partitions, waiting for somebody to look.
@@ -55,6 +57,7 @@ pub(crate) fn describe() {
     describe_counter!(OBSERVATIONS, Unit::Count, "Observations applied, by change");
     describe_counter!(FORECASTS, Unit::Count, "Forecasts committed");
     describe_counter!(CONFLATED, Unit::Count, "Observations whose effect is in a newer one's forecast");
+    describe_counter!(FLAGGED, Unit::Count, "Values marked by quality control, by test and flag");
     describe_counter!(DEAD_LETTERS, Unit::Count, "Entries given up, by reason");
     describe_counter!(UNREADABLE, Unit::Count, "Hours of stored windows that could not be read");
     describe_histogram!(BATCH, Unit::Count, "Entries in a batch");
@@ -80,6 +83,11 @@ pub(crate) fn describe() {
     }
     for change in ["newest", "late", "corrected", "duplicate", "too_old"] {
         counter!(OBSERVATIONS, "change" => change).absolute(0);
+    }
+    for test in weather::quality::Test::ALL {
+        for flag in ["suspect", "fail"] {
+            counter!(FLAGGED, "test" => test.label(), "flag" => flag).absolute(0);
+        }
     }
     for reason in crate::dead_letter::REASONS {
         counter!(DEAD_LETTERS, "reason" => reason).absolute(0);

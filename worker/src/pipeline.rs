@@ -17,6 +17,7 @@ use crate::dead_letter;
 use crate::health::Health;
 use crate::infer::{Answer, Inference};
 use crate::metrics;
+use crate::neighbours::Neighbours;
 use crate::source::{Source, Work};
 use crate::tally::Tally;
 use crate::windows::{Remembered, Touched, Windows};
@@ -26,6 +27,7 @@ pub(crate) struct Pipeline {
     redis: Redis,
     inference: Inference,
     windows: Windows,
+    neighbours: Neighbours,
     /// How many commits of each partition there have been, as its last one here said.
     commits: HashMap<Partition, u64>,
     /// Leases that Redis has refused, to be told to the source.
@@ -36,9 +38,9 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(crate) fn new(redis: Redis, inference: Inference, cached_stations: usize) -> Self {
-        let windows = Windows::new(cached_stations);
-        Self { redis, inference, windows, commits: HashMap::new(), refused: Vec::new(), look_again: Vec::new() }
+    pub(crate) fn new(redis: Redis, inference: Inference, windows: Windows, neighbours: Neighbours) -> Self {
+        let (commits, refused, look_again) = (HashMap::new(), Vec::new(), Vec::new());
+        Self { redis, inference, windows, neighbours, commits, refused, look_again }
     }
 
     /// Processes batches until shutdown. A batch that was read is committed first.
@@ -136,7 +138,23 @@ impl Pipeline {
                 }
             }
         }
+        self.look_around(&mut touched, commits).await?;
         Ok(touched)
+    }
+
+    /// Holds the newest observations of this slice against their neighbours'.
+    async fn look_around(
+        &mut self,
+        touched: &mut HashMap<StationId, Touched>,
+        commits: &mut Commits,
+    ) -> Result<(), Error> {
+        let newest = touched.iter().filter(|(_, note)| note.newest.is_some()).map(|(id, _)| id.clone()).collect();
+        for (id, found) in self.neighbours.judge(&self.redis, &self.windows, newest).await? {
+            let Some(note) = touched.get_mut(&id) else { continue };
+            let tally = commits.tally(self.redis.keys().partition_of(&id));
+            self.windows.judge_by_neighbours(&id, &found, note, tally);
+        }
+        Ok(())
     }
 
     /// Runs the model for every station that changed.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use ::metrics::{counter, histogram};
-use weather::Change;
+use weather::quality::Test;
+use weather::{Change, Flags};
 
 use crate::metrics;
 
@@ -12,6 +13,7 @@ use crate::metrics;
 pub(crate) struct Tally {
     changes: BTreeMap<&'static str, u64>,
     dead: BTreeMap<&'static str, u64>,
+    flagged: BTreeMap<(&'static str, &'static str), u64>,
     pub(crate) conflated: u64,
     pub(crate) forecasts: u64,
     /// When ingest had the observations that the forecasts are of, milliseconds since 1970.
@@ -22,6 +24,21 @@ impl Tally {
     /// An observation went into its window, or did not.
     pub(crate) fn observed(&mut self, change: Change) {
         *self.changes.entry(change.label()).or_default() += 1;
+    }
+
+    /// Quality control says `now` of an observation of which it had said `before`: what is new is counted.
+    pub(crate) fn flagged(&mut self, before: Flags, now: Flags) {
+        for test in Test::ALL {
+            let (old, new) = (before.by(test), now.by(test));
+            for (label, count) in [
+                ("suspect", new.suspect.without(old.suspect).iter().count()),
+                ("fail", new.failed.without(old.failed).iter().count()),
+            ] {
+                if count > 0 {
+                    *self.flagged.entry((test.label(), label)).or_default() += count as u64;
+                }
+            }
+        }
     }
 
     /// An entry was given up.
@@ -36,6 +53,9 @@ impl Tally {
         }
         for (reason, count) in self.dead {
             counter!(metrics::DEAD_LETTERS, "reason" => reason).increment(count);
+        }
+        for ((test, flag), count) in self.flagged {
+            counter!(metrics::FLAGGED, "test" => test, "flag" => flag).increment(count);
         }
         counter!(metrics::CONFLATED).increment(self.conflated);
         counter!(metrics::FORECASTS).increment(self.forecasts);

@@ -1,16 +1,19 @@
 //! The owner's memory of its stations: a cache of windows whose truth is in Redis.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use ::metrics::{counter, gauge};
 use streams::{Delivery, Entry, Error, Keys, Partition, Redis, StreamId};
 use tracing::error;
-use weather::{Change, Station, StationId, Window};
+use weather::quality::limits::Networks;
+use weather::{Change, Flags, Station, StationId, Time, Window};
 
 use crate::metrics;
+use crate::neighbours::Found;
 use crate::tally::Tally;
 
-/// Observations kept in memory over all stations, about 72 bytes each: half a gigabyte.
+/// Observations kept in memory over all stations, about 100 bytes each: most of a gigabyte.
 const MOST_SAMPLES: usize = 8_000_000;
 
 /// A station as its owner remembers it.
@@ -33,6 +36,19 @@ pub(crate) struct Touched {
     pub(crate) newest: Option<Vec<u8>>,
     /// When ingest had the observation that altered it last, milliseconds since 1970.
     pub(crate) received: Option<i64>,
+    /// Observations of which quality control says something else than was told of them.
+    pub(crate) judged: BTreeSet<Time>,
+}
+
+impl Touched {
+    /// Notes that the flags of an observation are others now, which had `before`.
+    pub(crate) fn note_judged(&mut self, window: &Window, time: Time, before: Flags, tally: &mut Tally) {
+        self.hours.insert(time.hour());
+        self.judged.insert(time);
+        if let Some(sample) = window.at(time) {
+            tally.flagged(before, sample.flags);
+        }
+    }
 }
 
 /// Windows by station, at most so many.
@@ -44,11 +60,25 @@ pub(crate) struct Windows {
     samples: usize,
     most: usize,
     clock: u64,
+    networks: Arc<Networks>,
 }
 
 impl Windows {
-    pub(crate) fn new(most: usize) -> Self {
-        Self { stations: HashMap::new(), samples: 0, most: most.max(1), clock: 0 }
+    pub(crate) fn new(most: usize, networks: Arc<Networks>) -> Self {
+        Self { stations: HashMap::new(), samples: 0, most: most.max(1), clock: 0, networks }
+    }
+
+    /// What is remembered of a station.
+    pub(crate) fn get(&self, station: &StationId) -> Option<&Remembered> {
+        self.stations.get(station)
+    }
+
+    /// Enters what the neighbours of a station say of its newest observation.
+    pub(crate) fn judge_by_neighbours(&mut self, id: &StationId, found: &Found, note: &mut Touched, tally: &mut Tally) {
+        let Some(Remembered { window, .. }) = self.stations.get_mut(id) else { return };
+        if let Some((time, before)) = window.judge_newest_by_neighbours(found) {
+            note.note_judged(window, time, before, tally);
+        }
     }
 
     /// Reads the windows of those stations that are not remembered.
@@ -125,6 +155,10 @@ impl Windows {
                     tally.conflated += 1;
                 }
                 note.hours.insert(received.observation.time.hour());
+                let limits = self.networks.of(received.observation.station.as_str());
+                for (time, before) in window.judge(received.observation.time, remembered.station.position(), limits) {
+                    note.note_judged(window, time, before, tally);
+                }
                 // The hours that the window has just left behind.
                 if let (Some(before), Some(now)) = (oldest_before, oldest(window)) {
                     note.hours.extend((before..now).take(weather::WINDOW_HOURS as usize));

@@ -94,6 +94,8 @@ pub(crate) struct Inputs {
     pub(crate) age_seconds: i64,
     /// Share of the model's window that was missing or masked, 0 to 1.
     pub(crate) missing_share: f32,
+    /// Share of the values that were measured and that quality control masked, 0 to 1.
+    pub(crate) masked_share: f32,
 }
 
 /// A forecast of the coming 48 hours for one station.
@@ -149,12 +151,18 @@ impl From<&weather::Forecast> for Forecast {
             weather_code: prediction.weather_code().map(|codes| codes.to_vec()),
             inputs: Inputs {
                 age_seconds: forecast.inputs.age_seconds,
-                missing_share: (forecast.inputs.missing_share * 1000.0).round() / 1000.0,
+                missing_share: thousandths(forecast.inputs.missing_share),
+                masked_share: thousandths(forecast.inputs.masked_share),
             },
             cause: forecast.cause.clone(),
             revision: forecast.revision,
         }
     }
+}
+
+/// As much as anybody needs to know of a share.
+fn thousandths(share: f32) -> f32 {
+    (share * 1000.0).round() / 1000.0
 }
 
 /// A model that current forecasts come from.

@@ -286,7 +286,7 @@ pub(crate) fn forecast(station: &StationId, reference_time: Time, cause: &str) -
         issue_time: reference_time + 1,
         expires: reference_time + 3600,
         model: ModelId { name: "mixer".into(), version: "1".into() },
-        inputs: Inputs { age_seconds: 1, missing_share: 0.1 },
+        inputs: Inputs { age_seconds: 1, missing_share: 0.1, masked_share: 0.0 },
         cause: cause.to_owned(),
         revision: 0,
         prediction,

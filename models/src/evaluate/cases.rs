@@ -40,14 +40,15 @@ impl Case<'_> {
         Grid::lay(self.series.future(self.reference), self.reference, 1, past.level, self.series.irregular)
     }
 
-    /// The window that a worker would hold: with the flags that it would have given, which knows no more
-    /// than each report; what looking back has found since is for what is judged.
+    /// The window that a worker would hold: with the flags that it would have given, but for those that
+    /// neighbours give; what looking back has found since is for what is judged.
     pub(crate) fn window(&self) -> Window {
         let mut window = Window::default();
         for Sample { time, values, .. } in self.series.past(self.reference) {
             let station = self.series.station.id.clone();
-            let flags = quality::check(values);
+            let flags = weather::Flags::default();
             window.apply(&Observation { station, time: *time, values: *values, source: None }, flags);
+            window.judge(*time, self.series.station.position(), quality::Limits::standard());
         }
         window
     }

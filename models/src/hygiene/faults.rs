@@ -143,4 +143,5 @@ pub(super) fn mark_spikes(samples: &mut [Sample], report: &mut StationReport) {
 
 fn fail(flags: &mut Flags, variable: Variable) {
     flags.failed.insert(variable);
+    flags.suspect = flags.suspect.without(flags.failed);
 }

@@ -35,7 +35,12 @@ fn sound() -> Vec<Sample> {
             ]
             .into_iter()
             .collect();
-            Sample { time: start + hour * 3600, values, flags: quality::check(&values), revision: 0 }
+            Sample {
+                time: start + hour * 3600,
+                values,
+                flags: quality::check(&values, quality::Limits::standard()),
+                revision: 0,
+            }
         })
         .collect()
 }

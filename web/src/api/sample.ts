@@ -30,7 +30,7 @@ export const forecast = (reference: string, more: Partial<Forecast> = {}): Forec
   model: { name: "m", version: "1" },
   leads: [],
   variables: {},
-  inputs: { age_seconds: 0, missing_share: 0 },
+  inputs: { age_seconds: 0, missing_share: 0, masked_share: 0 },
   cause: "0-1",
   revision: 0,
   ...more,

@@ -378,6 +378,11 @@ export interface components {
             age_seconds: number;
             /**
              * Format: float
+             * @description Share of the values that were measured and that quality control masked, 0 to 1.
+             */
+            masked_share: number;
+            /**
+             * Format: float
              * @description Share of the model's window that was missing or masked, 0 to 1.
              */
             missing_share: number;
@@ -451,6 +456,12 @@ export interface components {
             /** @description The variables whose values are not good. */
             quality?: {
                 [key: string]: components["schemas"]["Quality"];
+            };
+            /** @description Of those, the tests that they did not pass: range, consistency, step, spike, persistence, spatial. */
+            quality_tests?: {
+                [key: string]: {
+                    [key: string]: components["schemas"]["Quality"];
+                };
             };
             /**
              * Format: float

@@ -15,7 +15,7 @@ export type Observations = Schemas["Observations"];
 /** The measured quantities, by their names on the wire. */
 export type Variable = Exclude<
   keyof Observation,
-  "station" | "time" | "precipitation_period" | "source" | "quality" | "expires"
+  "station" | "time" | "precipitation_period" | "source" | "quality" | "quality_tests" | "expires"
 >;
 
 export type Forecast = Schemas["Forecast"];

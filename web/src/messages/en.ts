@@ -67,6 +67,13 @@ export const en = {
 
   "quality.suspect": "suspect",
   "quality.fail": "failed its check",
+  "quality.by": "{label}: {tests}",
+  "quality.test.range": "rare in its range",
+  "quality.test.consistency": "contradicts another value",
+  "quality.test.step": "changed too fast",
+  "quality.test.spike": "a spike",
+  "quality.test.persistence": "has not moved for hours",
+  "quality.test.spatial": "unlike its neighbours",
 
   "network.title": "Stations",
   "network.loading": "Looking for stations …",
@@ -138,6 +145,7 @@ export const en = {
   "forecast.none": "No forecast yet",
   "forecast.none.detail":
     "The model needs some hours of readings before it says anything. It appears here by itself.",
+  "forecast.masked": "{share} of its measured inputs failed quality control and were not used",
   "forecast.missing": "{share} of its inputs were missing",
 
   "chart.temperature": "Temperature and dew point",

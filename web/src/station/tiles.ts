@@ -5,6 +5,10 @@ import { formatNumber, reading, withUnit } from "../weather/format";
 import { pressureTendency } from "../weather/trend";
 import { CALM_MS, compassPoint } from "../weather/wind";
 
+/** In the order in which they are done. */
+const QUALITY_TESTS = ["range", "consistency", "step", "spike", "persistence", "spatial"] as const;
+export type QualityTest = (typeof QUALITY_TESTS)[number];
+
 export interface Tile {
   variable: Variable;
   value: number;
@@ -12,6 +16,8 @@ export interface Tile {
   time: string;
   stale: boolean;
   quality: "suspect" | "fail" | null;
+  /** The quality control tests that it did not pass. */
+  tests: QualityTest[];
   notes: string[];
   /** Where the wind is from, for an arrow. */
   from: number | null;
@@ -54,6 +60,7 @@ export function tiles(
       time: observation.time,
       stale: hasExpired(observation, now),
       quality: observation.quality?.[variable] ?? null,
+      tests: QUALITY_TESTS.filter((test) => observation.quality_tests?.[variable]?.[test]),
       notes: notesFor(variable, observation, history),
       from: variable === "wind_speed" ? windFrom(observation) : null,
     };
