@@ -233,16 +233,6 @@ impl Door {
         self.link.appender()?.append(good).await
     }
 
-    /// Whether somebody has registered a station.
-    ///
-    /// # Errors
-    /// When Redis can't say.
-    pub(crate) async fn is_registered(&self, station: &StationId) -> Result<bool, Closed> {
-        let asked = async { self.link.redis()?.stations(std::slice::from_ref(station)).await };
-        let found = asked.await.inspect_err(count_error)?;
-        Ok(found.iter().any(Option::is_some))
-    }
-
     /// Registers a station or describes it anew. Never spooled: who describes stations can wait.
     ///
     /// # Errors
@@ -256,6 +246,14 @@ impl Door {
         put.await.inspect_err(count_error)?;
         counter!(metrics::STATIONS).increment(1);
         Ok(())
+    }
+
+    /// What is known of these stations, in order; nothing of one that nobody has registered.
+    ///
+    /// # Errors
+    /// When Redis can't say.
+    pub(crate) async fn stations(&self, ids: &[StationId]) -> Result<Vec<Option<Station>>, Closed> {
+        Ok(self.link.redis()?.stations(ids).await?)
     }
 
     /// Whether observations are welcome, and in which words.

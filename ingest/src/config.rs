@@ -40,6 +40,9 @@ pub struct Config {
     #[allow(missing_docs)]
     #[command(flatten)]
     pub registry: registry::Settings,
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub poll: crate::poll::PollSettings,
 }
 
 impl Config {

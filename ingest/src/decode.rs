@@ -10,7 +10,13 @@ use crate::dialect::{self, Encoding, Unreadable};
 type Read = fn(&str, Time) -> Vec<Result<Observation, Rejection>>;
 
 /// Name -> parser.
-const DIALECTS: [(&str, Read); 1] = [("json", |line, _| json(line))];
+const DIALECTS: [(&str, Read); 5] = [
+    ("json", |line, _| json(line)),
+    ("metar", crate::metar::read),
+    ("awc", |line, now| items(crate::aviation_weather::read(line.as_bytes(), now).map(|reading| reading.items))),
+    ("nws", |line, _| items(crate::nws::read(line.as_bytes()).map(|reading| reading.items))),
+    ("open-meteo", |line, _| items(crate::open_meteo::read(line.as_bytes()))),
+];
 
 /// The names of the dialects that can be decoded.
 pub fn dialects() -> impl Iterator<Item = &'static str> {
@@ -22,6 +28,11 @@ pub fn dialects() -> impl Iterator<Item = &'static str> {
 pub fn decode(name: &str, message: &str, now: Time) -> Option<Vec<Result<Observation, Rejection>>> {
     let (_, read) = DIALECTS.iter().find(|(known, _)| *known == name)?;
     Some(read(message, now))
+}
+
+/// A body that can't be read is one refused item.
+fn items(read: Result<Vec<Result<Observation, Rejection>>, String>) -> Vec<Result<Observation, Rejection>> {
+    read.unwrap_or_else(|why| vec![Err(Rejection::new("item", weather::admission::Reason::Unparseable, why))])
 }
 
 fn json(line: &str) -> Vec<Result<Observation, Rejection>> {

@@ -203,7 +203,7 @@ async fn put_station(
         simulated: d.simulated,
     };
     station.check().map_err(|r| refused(&r))?;
-    if context.registered_only && !context.door.is_registered(&station.id).await? {
+    if context.registered_only && context.door.stations(std::slice::from_ref(&station.id)).await? == [None] {
         let rejection = Rejection::unconfirmed(station.id.clone());
         let visit = Visit {
             door: "station",

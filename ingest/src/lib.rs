@@ -1,12 +1,14 @@
 //! Every door an observation comes in by: read, check, flag, and answer once it is safe.
 //!
-//! `http.rs` is the door, `dialect.rs` its language (`pieces.rs` takes broken JSON apart), `accept.rs`
+//! `poll.rs` asks sources on the web (`aviation_weather.rs`, `nws.rs`, `open_meteo.rs`); `metar.rs` reads
+//! airports' reports. `http.rs` is the door, `dialect.rs` its language (`pieces.rs` takes broken JSON apart), `accept.rs`
 //! what happens to every observation whichever door it came by. While Redis (`link.rs`) can't take
 //! them they wait in `spool.rs`, which `drain.rs` empties. `contact.rs` remembers what each station sent
 //! last, and `registry.rs` registers the stations of a file.
 
 pub mod accept;
 mod auth;
+pub mod aviation_weather;
 mod config;
 mod contact;
 pub mod decode;
@@ -14,8 +16,12 @@ mod dialect;
 mod drain;
 mod http;
 mod link;
+pub mod metar;
 pub mod metrics;
+pub mod nws;
+pub mod open_meteo;
 mod pieces;
+pub mod poll;
 mod problem;
 mod redact;
 pub mod registry;
@@ -70,6 +76,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     tasks.spawn(contacts.clone().keep_writing(link.clone(), shutdown.clone()));
     tasks.spawn(registry::register(declared, link.clone(), shutdown.clone()));
     let door = accept::Door::new(link.clone(), spool.clone(), config.admission(), contacts.clone());
+    poll::start(&config.poll, &door, &shutdown, &mut tasks)?;
     let outcome = tokio::select! {
         served = http::serve(listener, http::router(door, gate, &config), shutdown) => served,
         error = failed(&mut tasks) => Err(error),

@@ -52,6 +52,14 @@ pub const UNCONFIRMED: &str = "weatherglass_ingest_unconfirmed_stations";
 /// Such stations that were dropped from the list, those not heard for longest, since there are too many.
 pub const UNCONFIRMED_DROPPED: &str = "weatherglass_ingest_dropped_unconfirmed_stations_total";
 
+/// Polls of sources on the web, by `source` and `outcome`.
+pub const POLLS: &str = "weatherglass_ingest_polls_total";
+/// When a source last answered well, seconds since 1970, by `source`; 0 before the first time. Its age is
+/// `time() - x`.
+pub const POLL_SUCCESS: &str = "weatherglass_ingest_last_poll_success_timestamp_seconds";
+/// Items that a source had said in its last answer already, and that were not handed over again, by `source`.
+pub const POLL_REPEATED: &str = "weatherglass_ingest_poll_repeated_observations_total";
+
 /// The `reason` of items that had been taken and can't be read any more.
 pub const DAMAGED_IN_SPOOL: &str = "damaged_in_spool";
 
@@ -68,6 +76,7 @@ pub fn describe() {
     describe_counter!(REDIS_ERRORS, Unit::Count, "Failed Redis commands by kind");
     describe_spool();
     describe_registry();
+    describe_polls();
     for name in [RECEIVED, ACCEPTED, DUPLICATE, STATIONS, SPOOLED, SPOOL_DAMAGED, HELD_BACK] {
         counter!(name).absolute(0);
     }
@@ -100,6 +109,12 @@ fn describe_registry() {
     }
     gauge!(UNCONFIRMED).set(0);
     counter!(UNCONFIRMED_DROPPED).absolute(0);
+}
+
+fn describe_polls() {
+    describe_counter!(POLLS, Unit::Count, "Polls of sources on the web, by source and outcome");
+    describe_gauge!(POLL_SUCCESS, Unit::Seconds, "When a source last answered well, by source");
+    describe_counter!(POLL_REPEATED, Unit::Count, "Items of a source's last answer, not handed over again, by source");
 }
 
 fn describe_spool() {

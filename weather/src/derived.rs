@@ -31,6 +31,16 @@ pub fn pressure_msl(station_pressure: f32, elevation: f32, temperature: f32, vap
     station_pressure * 10f32.powf(0.014_827_5 * elevation / column)
 }
 
+/// Pressure of the station, hPa, from its altimeter setting (QNH), hPa, and elevation, m: the standard
+/// atmosphere of ICAO Doc 7488 from the setting's level up, which is how the setting is defined.
+#[must_use]
+pub fn station_pressure(altimeter_setting: f32, elevation: f32) -> f32 {
+    // Lapse rate times the gas constant of dry air over gravity.
+    const POWER: f32 = 0.190_263;
+    let lost = 1013.25_f32.powf(POWER) * 0.0065 * elevation / 288.15;
+    (altimeter_setting.powf(POWER) - lost).max(0.0).powf(1.0 / POWER)
+}
+
 /// East and north components (u, v), m/s, of a wind of `speed` m/s that comes *from* `direction` degrees.
 #[must_use]
 pub fn wind_components(speed: f32, direction: f32) -> (f32, f32) {
@@ -84,6 +94,17 @@ mod tests {
         ] {
             near(pressure_msl(p, h, t, e), expected, 0.02);
         }
+    }
+
+    #[test]
+    fn station_pressures() {
+        // MetPy's vectors; it begins at 288 K, and adds the 0.3 hPa of the Smithsonian tables, which no QNH has.
+        for (setting, elevation, expected) in
+            [(1009.144, 500.0, 950.965), (1000.0, 2000.0, 784.263), (1010.0, 1000.0, 896.038), (1013.0, 500.0, 954.639)]
+        {
+            near(station_pressure(setting, elevation), expected - 0.3, 0.15);
+        }
+        near(station_pressure(1013.0, 0.0), 1013.0, 0.01);
     }
 
     #[test]

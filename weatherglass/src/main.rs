@@ -72,7 +72,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    // Before the first client: our HTTP client brings none of its own. It fails only if there is one.
+    // For every TLS connection of the process; it fails only where one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use streams::Redis;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -61,9 +61,10 @@ pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToke
     let inference = infer::start(forecaster, config.backend.to_string(), Arc::clone(&health))?;
     let watching = tokio::spawn(versions.watch(inference.clone(), config.poll(), config.look, shutdown.clone()));
     let networks = Arc::new(networks);
+    let moved = Arc::new(Notify::new());
     let (places, placed) = watch::channel(Arc::default());
-    let looking = tokio::spawn(neighbours::watch_places(redis.clone(), places, shutdown.clone()));
-    let windows = windows::Windows::new(config.cached_stations, Arc::clone(&networks));
+    let looking = tokio::spawn(neighbours::watch_places(redis.clone(), places, Arc::clone(&moved), shutdown.clone()));
+    let windows = windows::Windows::new(config.cached_stations, Arc::clone(&networks), moved);
     let neighbours = neighbours::Neighbours::new(placed, networks);
     let pipeline = pipeline::Pipeline::new(redis, inference, windows, neighbours);
     let outcome = pipeline.run(source, &health, &shutdown).await;

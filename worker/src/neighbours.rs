@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rstar::RTree;
 use rstar::primitives::GeomWithData;
 use streams::{Error, Redis};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use weather::quality::limits::Networks;
@@ -28,6 +28,8 @@ const FRESH: Duration = Duration::from_secs(30);
 const MOST_REMEMBERED: usize = 100_000;
 /// Time between looks at where stations are; more with many of them.
 const LOOK: Duration = Duration::from_secs(60);
+/// Time between news and the look.
+const SETTLE: Duration = Duration::from_secs(1);
 /// The mean radius of the Earth (IUGG), m.
 const EARTH: f64 = 6_371_008.8;
 
@@ -80,15 +82,23 @@ fn on_sphere(latitude: f64, longitude: f64) -> [f64; 3] {
     [cos_lat * cos_lon, cos_lat * sin_lon, sin_lat]
 }
 
-/// Keeps the places up to date until shutdown.
-pub(crate) async fn watch_places(redis: Redis, places: watch::Sender<Arc<Places>>, shutdown: CancellationToken) {
+/// Keeps the places up to date until shutdown; `moved` says that there is news.
+pub(crate) async fn watch_places(
+    redis: Redis,
+    places: watch::Sender<Arc<Places>>,
+    moved: Arc<Notify>,
+    shutdown: CancellationToken,
+) {
     let work = async {
+        let mut settle = SETTLE;
         loop {
             let pause = match read_places(&redis).await {
                 Ok(read) => {
                     let many = Duration::from_millis(read.stations.len() as u64);
                     places.send_replace(Arc::new(read));
-                    LOOK.max(many)
+                    let pause = LOOK.max(many);
+                    settle = SETTLE.max(many);
+                    pause
                 }
                 Err(error) => {
                     crate::metrics::redis_error(&error);
@@ -96,7 +106,10 @@ pub(crate) async fn watch_places(redis: Redis, places: watch::Sender<Arc<Places>
                     LOOK
                 }
             };
-            tokio::time::sleep(pause).await;
+            if tokio::time::timeout(pause, moved.notified()).await.is_ok() {
+                // A network is described station by station: one look for all of them.
+                tokio::time::sleep(settle).await;
+            }
         }
     };
     shutdown.run_until_cancelled(work).await;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ::metrics::{counter, gauge};
 use streams::{Delivery, Entry, Error, Keys, Partition, Redis, StreamId};
+use tokio::sync::Notify;
 use tracing::error;
 use weather::quality::limits::Networks;
 use weather::{Change, Flags, Station, StationId, Time, Window};
@@ -61,11 +62,13 @@ pub(crate) struct Windows {
     most: usize,
     clock: u64,
     networks: Arc<Networks>,
+    /// Told when a station has told where it is.
+    moved: Arc<Notify>,
 }
 
 impl Windows {
-    pub(crate) fn new(most: usize, networks: Arc<Networks>) -> Self {
-        Self { stations: HashMap::new(), samples: 0, most: most.max(1), clock: 0, networks }
+    pub(crate) fn new(most: usize, networks: Arc<Networks>, moved: Arc<Notify>) -> Self {
+        Self { stations: HashMap::new(), samples: 0, most: most.max(1), clock: 0, networks, moved }
     }
 
     /// What is remembered of a station.
@@ -134,6 +137,9 @@ impl Windows {
                 // What has just been loaded may hold this very description already, without its forecast.
                 let changed = remembered.station != *station || remembered.loaded == self.clock;
                 remembered.station = station.clone();
+                if changed {
+                    self.moved.notify_one();
+                }
                 // A place is an input of the model: knowing it better changes the forecast.
                 if changed && remembered.window.newest().is_some() {
                     touched.entry(station.id.clone()).or_default().cause = Some(delivery.id);

@@ -96,13 +96,12 @@ impl Stack {
     }
 
     async fn start_these(services: &[Service], url: Option<&str>, extra: &[(Service, &str)]) -> Self {
-        // The HTTP client brings no cryptography of its own; it fails only if there is one already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut ports = HashMap::new();
         for service in Service::ALL {
             ports.insert((service, false), free_port());
             ports.insert((service, true), free_port());
         }
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut stack = Self {
             redis: RedisServer::temporary().unwrap(),
             client: reqwest::Client::builder().timeout(PATIENCE).build().unwrap(),
@@ -384,9 +383,10 @@ pub(crate) fn observation(station: &str, time: Time, temperature: f32) -> Observ
     let values: Values = [
         (Variable::Temperature, temperature),
         (Variable::DewPoint, temperature - 3.0),
-        (Variable::PressureMsl, 1013.2),
-        (Variable::WindSpeed, 3.4),
-        (Variable::WindDirection, 240.0),
+        // None stays the same for hours: that would be a stuck sensor.
+        (Variable::PressureMsl, 1013.2 + 0.31 * temperature),
+        (Variable::WindSpeed, 3.4 + 0.13 * temperature.max(0.0)),
+        (Variable::WindDirection, 240.0 + temperature.clamp(-40.0, 60.0)),
     ]
     .into_iter()
     .collect();
