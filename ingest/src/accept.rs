@@ -90,6 +90,12 @@ impl Door {
         Self { link, spool, admission, contacts }
     }
 
+    /// Whether a report of that time could be let in now.
+    pub(crate) fn is_timely(&self, time: Time) -> bool {
+        let age = Time::now() - time;
+        (-self.admission.future..=self.admission.retention).contains(&age)
+    }
+
     /// Checks, flags and keeps a request's items; answers once what was accepted is safe.
     ///
     /// Once begun it is finished, whether or not anybody waits for the answer: some senders hang up

@@ -43,6 +43,15 @@ pub struct Config {
     #[allow(missing_docs)]
     #[command(flatten)]
     pub poll: crate::poll::PollSettings,
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub consoles: crate::console::Settings,
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub limits: crate::limits::Settings,
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub tls: crate::tls::Settings,
 }
 
 impl Config {

@@ -42,9 +42,6 @@ pub(crate) struct Visit {
     /// What is shown of single items, by their places in the request; of others that could be read, the
     /// observation is.
     pub(crate) pieces: HashMap<usize, Shown>,
-    /// Whether a refused station that is not registered is left out of the unconfirmed: its sender has
-    /// proved nothing.
-    pub(crate) unproven: bool,
 }
 
 /// What a contact shows.
@@ -97,7 +94,8 @@ impl Waiting {
             (None, None) => Raw::Text(Shown::default()),
         };
         let refused = u64::from(note.refused.is_some());
-        let listed = note.refused.is_some() && !visit.unproven;
+        // Whoever sent it: a console with a wrong key is what its owner looks for.
+        let listed = note.refused.is_some();
         Self { time, door: visit.door, remote: visit.remote, verdict, raw, refused, listed }
     }
 

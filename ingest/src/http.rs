@@ -2,41 +2,41 @@
 
 use std::collections::HashMap;
 use std::error::Error as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::metrics::{counter, histogram};
-use anyhow::Context;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{ConnectInfo, MatchedPath, Path, Request, State};
+use axum::extract::{MatchedPath, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
-use axum::serve::ListenerExt;
 use axum::{Extension, Json, Router};
 use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use streams::Registration;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use tower_http::decompression::RequestDecompressionLayer;
-use tracing::info;
 use weather::admission::Reason;
 use weather::{Observation, Rejection, Station, StationId};
 
 use crate::accept::{Closed, Door, count_error};
 use crate::auth::{Gate, Grant, bearer};
 use crate::config::Config;
+use crate::console::door::{Hall, Route, router as consoles_router};
+use crate::console::identity::Consoles;
 use crate::contact::Visit;
 use crate::dialect::{self, Encoding, Items, MOST_ITEMS, Unreadable};
+use crate::limits::{Limits, Peer};
 use crate::metrics;
 use crate::pieces;
 use crate::problem::Problem;
+use crate::rain::Gauges;
 use crate::redact::Shown;
 
 /// How long requests in progress may take to end after shutdown was asked for.
-const DRAIN: Duration = Duration::from_secs(10);
+pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 
 /// Items of a request whose own words are kept for their contacts: two KB each.
 const MOST_SHOWN: usize = 256;
@@ -48,22 +48,33 @@ struct Shared {
     /// Whether only the registered may describe themselves.
     registered_only: bool,
     body_limit: usize,
+    limits: Arc<Limits>,
 }
 
 /// The door's routes.
-pub(crate) fn router(door: Door, gate: Gate, config: &Config) -> Router {
+pub(crate) fn router(door: Door, gate: Gate, rain: (Consoles, Gauges), config: &Config) -> Router {
+    let limits = Arc::new(Limits::new(&config.limits));
+    let (consoles, gauges) = rain;
+    let hall = Hall {
+        door: door.clone(),
+        gate: gate.clone(),
+        consoles: Arc::new(consoles),
+        paths: config.consoles.console_paths.clone().into(),
+        gauges,
+        limits: Arc::clone(&limits),
+        form_limit: config.body_limit as usize,
+    };
     // Who has shown a key was given it by an operator; of others nobody knows anything.
     let registered_only = config.registration() == Registration::Confirm && !gate.asks();
-    let state = Shared { door, gate, registered_only, body_limit: config.body_limit as usize };
+    let body_limit = hall.form_limit;
+    let state = Shared { door, gate, registered_only, body_limit, limits: Arc::clone(&limits) };
     let timeout = Duration::from_secs(config.request_timeout);
     Router::new()
         .route("/v1/observations", post(post_observations))
         .route("/v1/stations/{id}", put(put_station))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .fallback(|| async {
-            Problem::new(StatusCode::NOT_FOUND, "No such door", "POST /v1/observations or PUT /v1/stations/{id}")
-        })
+        .fallback_service(consoles_router(hall))
         .method_not_allowed_fallback(|| async {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -73,36 +84,16 @@ pub(crate) fn router(door: Door, gate: Gate, config: &Config) -> Router {
         })
         .layer(RequestDecompressionLayer::new())
         .layer(from_fn_with_state(timeout, limit_time))
+        .layer(from_fn_with_state(limits, limit_address))
         .layer(from_fn(measure))
         .with_state(state)
 }
 
-/// Serves until `shutdown`, then waits for requests in progress.
-pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let draining = shutdown.clone();
-    // An answer must not wait for the acknowledgement of the one before.
-    let listener = listener.tap_io(|connection| {
-        let _ = connection.set_nodelay(true);
-    });
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, service).with_graceful_shutdown(draining.cancelled_owned());
-    let deadline = async {
-        shutdown.cancelled().await;
-        tokio::time::sleep(DRAIN).await;
-    };
-    tokio::select! {
-        served = server => served.context("ingest's listener failed")?,
-        () = deadline => info!("ingest closed requests that were still open after {DRAIN:?}"),
-    }
-    info!("ingest has stopped");
-    Ok(())
-}
-
 /// The sender's end of a request's connection.
-type Connection = Option<Extension<ConnectInfo<SocketAddr>>>;
+type Connection = Option<Extension<Peer>>;
 
 fn remote(connection: Connection) -> Option<IpAddr> {
-    connection.map(|Extension(ConnectInfo(address))| address.ip())
+    connection.map(|Extension(Peer(address))| address)
 }
 
 async fn post_observations(
@@ -223,6 +214,9 @@ async fn ready(State(context): State<Shared>) -> Result<String, Problem> {
 }
 
 async fn granted(context: &Shared, headers: &HeaderMap) -> Result<Grant, Problem> {
+    if let Some(key) = bearer(headers) {
+        context.limits.key(key)?;
+    }
     let grant = context.gate.grant(bearer(headers)).await.inspect_err(count_error).map_err(Closed::from)?;
     grant.ok_or_else(|| {
         Problem::new(
@@ -290,10 +284,22 @@ async fn limit_time(State(limit): State<Duration>, request: Request, next: Next)
     }
 }
 
+/// Refuses who asks too often; health checks are never too often.
+async fn limit_address(State(limits): State<Arc<Limits>>, request: Request, next: Next) -> Response {
+    let checks_health = matches!(request.uri().path(), "/healthz" | "/readyz");
+    if let Some(peer) = request.extensions().get::<Peer>().filter(|_| !checks_health)
+        && let Err(wait) = limits.address(*peer)
+    {
+        return Problem::from(wait).into_response();
+    }
+    next.run(request).await
+}
+
 async fn measure(request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let route = request.extensions().get::<MatchedPath>().map_or_else(|| "other".to_owned(), |p| p.as_str().to_owned());
     let response = next.run(request).await;
+    let route = response.extensions().get::<Route>().map_or(route, |Route(door)| (*door).to_owned());
     histogram!(metrics::DURATION, "route" => route.clone()).record(begun.elapsed().as_secs_f64());
     counter!(metrics::REQUESTS, "route" => route, "status" => response.status().as_u16().to_string()).increment(1);
     response

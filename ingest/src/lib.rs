@@ -1,20 +1,26 @@
 //! Every door an observation comes in by: read, check, flag, and answer once it is safe.
 //!
 //! `poll.rs` asks sources on the web (`aviation_weather.rs`, `nws.rs`, `open_meteo.rs`); `metar.rs` reads
-//! airports' reports. `http.rs` is the door, `dialect.rs` its language (`pieces.rs` takes broken JSON apart), `accept.rs`
-//! what happens to every observation whichever door it came by. While Redis (`link.rs`) can't take
+//! airports' reports. `serve.rs` takes connections (`tls.rs` the secure ones, `limits.rs` says how many and how often), `http.rs`
+//! is the door, `dialect.rs` its language (`pieces.rs` takes broken JSON apart). Consoles come in by
+//! `console.rs` in the languages of `wunderground.rs`, `ecowitt.rs` and `ambient.rs`; `rain.rs` makes rain of
+//! their counters. `accept.rs` is what happens to every observation whichever door it came by. While Redis (`link.rs`) can't take
 //! them they wait in `spool.rs`, which `drain.rs` empties. `contact.rs` remembers what each station sent
 //! last, and `registry.rs` registers the stations of a file.
 
 pub mod accept;
+mod ambient;
 mod auth;
 pub mod aviation_weather;
 mod config;
+mod console;
 mod contact;
 pub mod decode;
 mod dialect;
 mod drain;
+mod ecowitt;
 mod http;
+mod limits;
 mod link;
 pub mod metar;
 pub mod metrics;
@@ -23,9 +29,13 @@ pub mod open_meteo;
 mod pieces;
 pub mod poll;
 mod problem;
+mod rain;
 mod redact;
 pub mod registry;
+mod serve;
 mod spool;
+mod tls;
+mod wunderground;
 
 pub use config::Config;
 pub use spool::SpoolError;
@@ -58,6 +68,8 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     let keys = config.keys()?;
     let declared = config.registry.declared()?;
     let registration = config.registration();
+    let consoles = console::identity::Consoles::open(&config.consoles)?;
+    let secure = tls::Tls::open(&config.tls).await?;
     metrics::describe();
     let spool = config.spool.as_deref().map(|folder| Spool::open(folder, config.spool_limit << 20)).transpose()?;
     let link = Link::open(&config.redis, registration, spool.is_some()).await?;
@@ -75,10 +87,16 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     }
     tasks.spawn(contacts.clone().keep_writing(link.clone(), shutdown.clone()));
     tasks.spawn(registry::register(declared, link.clone(), shutdown.clone()));
+    if let Some((_, tls)) = &secure {
+        tasks.spawn(tls.clone().watch(Duration::from_secs(config.tls.tls_reload), shutdown.clone()));
+    }
+    let gauges = rain::Gauges::new(link.clone());
     let door = accept::Door::new(link.clone(), spool.clone(), config.admission(), contacts.clone());
     poll::start(&config.poll, &door, &shutdown, &mut tasks)?;
+    let router = http::router(door, gate, (consoles, gauges), &config);
+    let server = serve::Server::new(router, &config.limits, shutdown);
     let outcome = tokio::select! {
-        served = http::serve(listener, http::router(door, gate, &config), shutdown) => served,
+        () = server.run(listener, secure, http::DRAIN) => Ok(()),
         error = failed(&mut tasks) => Err(error),
     };
     if outcome.is_ok() {

@@ -59,6 +59,14 @@ pub const POLLS: &str = "weatherglass_ingest_polls_total";
 pub const POLL_SUCCESS: &str = "weatherglass_ingest_last_poll_success_timestamp_seconds";
 /// Items that a source had said in its last answer already, and that were not handed over again, by `source`.
 pub const POLL_REPEATED: &str = "weatherglass_ingest_poll_repeated_observations_total";
+/// Values of consoles that can't be, such as -9999: taken for missing.
+pub const DROPPED_VALUES: &str = "weatherglass_ingest_dropped_values_total";
+/// Requests of senders who asked too much, refused with 429, `by` address or key.
+pub const LIMITED: &str = "weatherglass_ingest_limited_requests_total";
+/// Connections that are open.
+pub const CONNECTIONS: &str = "weatherglass_ingest_connections";
+/// Connections that were hung up on, by `reason`.
+pub const REFUSED_CONNECTIONS: &str = "weatherglass_ingest_refused_connections_total";
 
 /// The `reason` of items that had been taken and can't be read any more.
 pub const DAMAGED_IN_SPOOL: &str = "damaged_in_spool";
@@ -77,6 +85,7 @@ pub fn describe() {
     describe_spool();
     describe_registry();
     describe_polls();
+    describe_limits();
     for name in [RECEIVED, ACCEPTED, DUPLICATE, STATIONS, SPOOLED, SPOOL_DAMAGED, HELD_BACK] {
         counter!(name).absolute(0);
     }
@@ -115,6 +124,21 @@ fn describe_polls() {
     describe_counter!(POLLS, Unit::Count, "Polls of sources on the web, by source and outcome");
     describe_gauge!(POLL_SUCCESS, Unit::Seconds, "When a source last answered well, by source");
     describe_counter!(POLL_REPEATED, Unit::Count, "Items of a source's last answer, not handed over again, by source");
+}
+
+fn describe_limits() {
+    describe_counter!(DROPPED_VALUES, Unit::Count, "Values of consoles that can't be, taken for missing");
+    describe_counter!(LIMITED, Unit::Count, "Requests of senders who asked too much, by address or key");
+    describe_gauge!(CONNECTIONS, Unit::Count, "Connections that are open");
+    describe_counter!(REFUSED_CONNECTIONS, Unit::Count, "Connections that were hung up on, by reason");
+    counter!(DROPPED_VALUES).absolute(0);
+    gauge!(CONNECTIONS).set(0);
+    for by in ["address", "key"] {
+        counter!(LIMITED, "by" => by).absolute(0);
+    }
+    for reason in ["address", "handshake", "head_timeout", "head"] {
+        counter!(REFUSED_CONNECTIONS, "reason" => reason).absolute(0);
+    }
 }
 
 fn describe_spool() {

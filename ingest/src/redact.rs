@@ -19,6 +19,19 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
+    /// What can be shown of fields, without the texts of those whose names say that they are secret.
+    pub(crate) fn of_fields<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>, secrets: &[&str]) -> Self {
+        let mut message = String::new();
+        for (name, text) in fields {
+            let text = if is_secret(name) { HIDDEN } else { text };
+            message.extend([if message.is_empty() { "" } else { "&" }, name, "=", text]);
+            if message.len() > LOOKED_AT {
+                break;
+            }
+        }
+        Self::of(message.as_bytes(), secrets)
+    }
+
     /// What can be shown of `message`. The secrets that its sender used are hidden wherever they stand;
     /// so are values whose name says that they are secret.
     pub(crate) fn of(message: &[u8], secrets: &[&str]) -> Self {
@@ -47,10 +60,10 @@ fn hide_named(text: &str) -> String {
         shown.push_str(before);
         shown.push_str(word);
         rest = after;
-        let lower = word.to_ascii_lowercase();
-        if !NAMES.iter().any(|name| lower.contains(name)) {
+        if !is_secret(word) {
             continue;
         }
+        let lower = word.to_ascii_lowercase();
         let Some(value) = value_at(after, &lower) else { continue };
         // JSON stays JSON.
         let quote = after[value.clone()].chars().next().filter(|c| matches!(c, '"' | '\''));
@@ -62,6 +75,12 @@ fn hide_named(text: &str) -> String {
     }
     shown.push_str(rest);
     shown
+}
+
+/// Whether what has this name is nobody's business.
+fn is_secret(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    NAMES.iter().any(|part| lower.contains(part)) || lower == "mac"
 }
 
 const fn is_of_word(character: char) -> bool {
@@ -121,6 +140,7 @@ mod tests {
                 r#"{"station":"X1","password":"a\"b, c","temperature":1}"#,
                 r#"{"station":"X1","password":"***","temperature":1}"#,
             ),
+            ("MAC=00:11:22:33:44:55&tempf=50&machine=3", "MAC=***&tempf=50&machine=3"),
             (r#"{"api-key" : 12345, "x":1}"#, r#"{"api-key" : ***, "x":1}"#),
             ("Authorization: Bearer abc.def", "Authorization: ***"),
             ("bearer abcdef123", "bearer ***"),
@@ -139,6 +159,12 @@ mod tests {
         assert!(long.cut && long.text.len() <= LONGEST && long.text.chars().all(|c| c == 'é'));
         assert_eq!(Shown::of(b"a\x1b[2Jb\nc", &[]), Shown { text: "a [2Jb c".into(), cut: false });
         assert_eq!(Shown::of(b"x=SESAME&y=SESAME", &["SESAME"]).text, "x=***&y=***");
+    }
+
+    #[test]
+    fn fields_are_hidden_whatever_is_in_them() {
+        let fields = [("ID", "A"), ("PASSWORD", "a&b=c"), ("MAC", "00:11"), ("tempf", "50"), ("x", "SESAME")];
+        assert_eq!(Shown::of_fields(fields.into_iter(), &["SESAME"]).text, "ID=A&PASSWORD=***&MAC=***&tempf=50&x=***");
     }
 
     proptest! {

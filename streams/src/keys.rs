@@ -150,6 +150,12 @@ impl Keys {
         self.tagged(partition, "spools")
     }
 
+    /// Hash: station id -> the newest readings of its rain counters.
+    #[must_use]
+    pub fn rain(&self, partition: Partition) -> String {
+        self.tagged(partition, "rain")
+    }
+
     /// Stream of entries that could not be processed.
     #[must_use]
     pub fn dead(&self, partition: Partition) -> String {

@@ -31,13 +31,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut output = std::io::BufWriter::new(std::io::stdout().lock());
     let mut input = std::io::stdin().lock();
     let mut line = Vec::new();
+    let mut decoder = ingest::decode::Decoder::default();
     while input.read_until(b'\n', &mut line).context("standard input")? > 0 {
         let text = String::from_utf8_lossy(&line).trim().to_owned();
         line.clear();
         if text.is_empty() {
             continue;
         }
-        for item in ingest::decode::decode(&args.dialect, &text, now).unwrap_or_default() {
+        for item in decoder.decode(&args.dialect, &text, now).unwrap_or_default() {
             let written = match item {
                 Ok(observation) => {
                     good += 1;
