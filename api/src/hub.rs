@@ -18,6 +18,7 @@ use crate::interest::{Interests, Key};
 use crate::metrics::{STATIONS, UNREADABLE, UPDATES};
 use crate::outbox::{Item, Outbox, Update};
 use crate::record::Record;
+use crate::removals::Removals;
 use crate::shape::{self, State};
 use crate::subscribe::{Resume, Selection, Subscription};
 
@@ -80,6 +81,7 @@ pub(crate) struct Recovery {
 #[derive(Default)]
 struct Inner {
     stations: BTreeMap<StationId, Record>,
+    removed: Removals,
     interests: Interests,
     sequence: u64,
     keys: Key,
@@ -212,6 +214,13 @@ impl Inner {
         match update.payload {
             Ok(Payload::Entry(Entry::Observation(received))) => self.observe(received, now),
             Ok(Payload::Entry(Entry::Station(station))) => self.describe(station, now),
+            Ok(Payload::Entry(Entry::Removed(id))) => {
+                // Told where it stood, to those who could see it.
+                self.remove(&id);
+                self.stations.remove(&id);
+                self.removed.note(id, update.id);
+            }
+            Ok(Payload::Forecast(forecast)) if self.removed.before(&forecast) => {}
             Ok(Payload::Forecast(forecast)) => self.forecast(*forecast, now),
             Ok(Payload::Judgement(judgement)) => self.judge(*judgement),
             Err(error) => {

@@ -5,6 +5,7 @@
 //! `rest.rs` reads the same hub. `shape.rs` has the JSON that both speak.
 
 pub mod config;
+mod contacts;
 mod frames;
 mod health;
 mod hub;
@@ -15,6 +16,7 @@ mod outbox;
 mod problem;
 mod record;
 mod recover;
+mod removals;
 mod rest;
 mod routes;
 mod session;
@@ -59,7 +61,12 @@ pub async fn serve_on(config: Config, listeners: Vec<TcpListener>, shutdown: Can
     let hub = Arc::new(hub::Hub::default());
     let health = Arc::new(health::Health::default());
     let live = Arc::new(live::Live::new(hub.clone(), redis.clone(), config.limits, shutdown.clone()));
-    let sources = rest::Sources { hub: hub.clone(), redis: redis.clone(), health: health.clone() };
+    let sources = rest::Sources {
+        hub: hub.clone(),
+        redis: redis.clone(),
+        health: health.clone(),
+        lists: contacts::Lists::default(),
+    };
     let router = routes::router(sources, live.clone(), &web::Web::new(&config.web));
 
     let background = async {

@@ -47,7 +47,7 @@ impl Live {
 /// server `ServerFrame`. A subscription is answered by a snapshot, then updates. A snapshot comes in
 /// frames of about half a megabyte: all but the last say `more` and have no cursor, and together
 /// they are everything there is to show. Stations that are private or unknown are left out of it
-/// without a word; one that is made private while subscribed is told on the `station` channel, with
+/// without a word; one that is made private or removed while subscribed is told on the `station` channel, with
 /// the state `removed`. Every update has a cursor: a client that comes back with its last one gets
 /// what it missed and then `recovered`.
 /// A client that reads slowly gets the newest state of each station. Close codes: 1001 the server

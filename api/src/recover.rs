@@ -63,15 +63,22 @@ fn partitions(redis: &Redis, selection: &Selection) -> BTreeSet<Partition> {
     }
 }
 
-/// Whether an entry may have taken a station from the client's sight for good.
+/// Whether an entry may have taken a station from the client's sight for good, or from the network.
 fn hides(hub: &Hub, recovery: &Recovery, update: &streams::Update) -> bool {
-    let Ok(Payload::Entry(Entry::Station(station))) = &update.payload else { return false };
+    let Ok(Payload::Entry(entry)) = &update.payload else { return false };
+    let id = entry.station();
     let concerned = match &recovery.subscription.selection {
-        Selection::Stations(ids) => ids.contains(&station.id),
+        Selection::Stations(ids) => ids.contains(id),
         // Where it stood before is not known.
         Selection::All | Selection::Bbox(_) => true,
     };
-    !station.public && concerned && hub.station(&station.id).is_none()
+    concerned
+        && match entry {
+            Entry::Observation(_) => false,
+            Entry::Station(station) => !station.public && hub.station(id).is_none(),
+            // It may be back by now, and what the client has of it is of another life.
+            Entry::Removed(_) => true,
+        }
 }
 
 /// The frame of an entry, if the subscription wants it.
@@ -87,6 +94,7 @@ fn frame(
     let (station, channel) = match &payload {
         Payload::Entry(entry @ Entry::Observation(_)) => (entry.station(), Channel::Observation),
         Payload::Entry(entry @ Entry::Station(_)) => (entry.station(), Channel::Station),
+        Payload::Entry(Entry::Removed(_)) => return None,
         Payload::Forecast(forecast) => (&forecast.station, Channel::Forecast),
         Payload::Judgement(judgement) => (&judgement.observation.station, Channel::Observation),
     };
@@ -102,7 +110,7 @@ fn frame(
             let observation = shape::Observation::received(&received, held.cadence);
             ServerFrame::Observation(ObservationFrame { observation, cursor })
         }
-        Payload::Entry(Entry::Station(_)) => station_frame(held, cursor),
+        Payload::Entry(Entry::Station(_) | Entry::Removed(_)) => station_frame(held, cursor),
         Payload::Judgement(judgement) => {
             let Judgement { observation, flags } = *judgement;
             let received = Received { observation, flags, received: 0 };

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 use weather::{Sample, StationId, Time};
 
+use crate::contacts::Lists;
 use crate::health::Health;
 use crate::hub::{Held, Hub};
 use crate::problem::Problem;
@@ -23,12 +24,13 @@ pub(crate) struct Sources {
     pub(crate) hub: Arc<Hub>,
     pub(crate) redis: streams::Redis,
     pub(crate) health: Arc<Health>,
+    pub(crate) lists: Lists,
 }
 
 type Shared = State<Arc<Sources>>;
 
 /// The answer as JSON that a cache may keep and must ask about.
-fn json<T: Serialize>(request: &HeaderMap, media_type: &'static str, value: &T) -> Response {
+pub(crate) fn json<T: Serialize>(request: &HeaderMap, media_type: &'static str, value: &T) -> Response {
     match serde_json::to_vec(value) {
         Ok(body) => bytes(request, media_type, body),
         Err(error) => {
@@ -62,7 +64,7 @@ fn matches(request: &HeaderMap, tag: &str) -> bool {
     listed.flat_map(|value| value.split(',')).any(|t| t.trim() == "*" || opaque(t) == opaque(tag))
 }
 
-const JSON: &str = "application/json";
+pub(crate) const JSON: &str = "application/json";
 const GEOJSON: &str = "application/geo+json";
 
 fn station(hub: &Hub, id: &str) -> Result<Held, Problem> {

@@ -15,6 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
+use crate::contacts;
 use crate::frames::{Channel, ServerFrame};
 use crate::live::{self, Live};
 use crate::metrics::{DURATION, REQUESTS};
@@ -43,6 +44,8 @@ fn reads() -> OpenApiRouter<Arc<Sources>> {
         .routes(routes!(rest::stations))
         .routes(routes!(rest::one_station))
         .routes(routes!(rest::observations))
+        .routes(routes!(contacts::contact))
+        .routes(routes!(contacts::contacts))
         .routes(routes!(rest::forecast))
         .routes(routes!(rest::forecast_of))
         .routes(routes!(rest::models))

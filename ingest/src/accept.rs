@@ -8,6 +8,7 @@ use streams::{Error, Outcome, Received};
 use tracing::warn;
 use weather::{Admission, Observation, Rejection, Station, StationId, Time};
 
+use crate::contact::{Note, Recorder, Visit};
 use crate::link::Link;
 use crate::metrics;
 use crate::spool::{Spool, SpoolError};
@@ -71,12 +72,22 @@ pub struct Door {
     link: Link,
     spool: Option<Spool>,
     admission: Admission,
+    contacts: Recorder,
+}
+
+/// A request's items that may come in, and what they came with.
+#[derive(Default)]
+struct Good {
+    /// Checked and flagged.
+    items: Vec<Received>,
+    /// The place of each in the request.
+    places: Vec<usize>,
 }
 
 impl Door {
     /// A door that lets in what `admission` allows.
-    pub(crate) const fn new(link: Link, spool: Option<Spool>, admission: Admission) -> Self {
-        Self { link, spool, admission }
+    pub(crate) const fn new(link: Link, spool: Option<Spool>, admission: Admission, contacts: Recorder) -> Self {
+        Self { link, spool, admission, contacts }
     }
 
     /// Whether a report of that time could be let in now.
@@ -93,38 +104,103 @@ impl Door {
     /// # Errors
     /// When not everything could be kept; the same request can be sent again without harm.
     pub async fn accept(&self, items: Vec<Result<Observation, Rejection>>) -> Result<Receipt, Closed> {
+        self.accept_from(Visit::default(), items).await
+    }
+
+    /// The same, of a visit that the last contacts of its stations tell of.
+    ///
+    /// # Errors
+    /// As of [`Door::accept`].
+    pub(crate) async fn accept_from(
+        &self,
+        visit: Visit,
+        items: Vec<Result<Observation, Rejection>>,
+    ) -> Result<Receipt, Closed> {
         let door = self.clone();
-        let finished = tokio::spawn(async move { door.take(items).await });
+        let finished = tokio::spawn(async move { door.take(&visit, items).await });
         finished.await.unwrap_or(Err(Closed::Spool(SpoolError::Closed)))
     }
 
-    async fn take(&self, items: Vec<Result<Observation, Rejection>>) -> Result<Receipt, Closed> {
-        let now = Time::now();
+    async fn take(&self, visit: &Visit, items: Vec<Result<Observation, Rejection>>) -> Result<Receipt, Closed> {
         let received = jiff::Timestamp::now().as_millisecond();
         let mut receipt = Receipt::default();
-        let mut good = Vec::with_capacity(items.len());
-        for (index, item) in items.into_iter().enumerate() {
-            match item.and_then(|o| self.admission.admit(&o, now).map(|flags| (o, flags))) {
-                Ok((observation, flags)) => good.push(Received { observation, flags, received }),
-                Err(rejection) => receipt.rejected.push(Refusal {
-                    index,
-                    field: rejection.field.into_owned(),
-                    reason: rejection.reason.label(),
-                    detail: rejection.detail,
-                }),
-            }
-        }
+        let mut good = self.sort(visit, received, items, &mut receipt);
         let superseded = supersede(&mut good);
-        match self.keep(&good).await? {
-            Kept::Stream(outcomes) => {
-                receipt.accepted = outcomes.iter().filter(|o| matches!(o, Outcome::Accepted(_))).count();
-                receipt.duplicates = outcomes.len() - receipt.accepted;
+        match self.keep(&good.items).await? {
+            Kept::Stream(outcomes) => self.answer(visit, received, &good, &outcomes, &mut receipt),
+            Kept::Spool => {
+                (receipt.accepted, receipt.spooled) = (good.items.len(), good.items.len());
+                // As far as anybody knows: what becomes of it is told when Redis has it.
+                self.answer(visit, received, &good, &[], &mut Receipt::default());
             }
-            Kept::Spool => (receipt.accepted, receipt.spooled) = (good.len(), good.len()),
         }
         receipt.duplicates += superseded;
-        count(&receipt, &good);
+        count(&receipt, &good.items);
         Ok(receipt)
+    }
+
+    /// Tells what may come in from what is refused.
+    fn sort(
+        &self,
+        visit: &Visit,
+        received: i64,
+        items: Vec<Result<Observation, Rejection>>,
+        receipt: &mut Receipt,
+    ) -> Good {
+        let now = Time::now();
+        let mut good = Good { items: Vec::with_capacity(items.len()), places: Vec::with_capacity(items.len()) };
+        let mut refused = Vec::new();
+        for (index, item) in items.into_iter().enumerate() {
+            match item.map(|o| (self.admission.admit(&o, now), o)) {
+                Ok((Ok(flags), observation)) => {
+                    good.items.push(Received { observation, flags, received });
+                    good.places.push(index);
+                }
+                Ok((Err(rejection), o)) => refused.push((index, rejection.of(o.station.clone()), Some(o))),
+                Err(rejection) => refused.push((index, rejection, None)),
+            }
+        }
+        let notes = refused.iter().filter_map(|(index, rejection, observation)| {
+            let (station, observation) = (rejection.station.as_ref()?, observation.as_ref());
+            Some(Note { station, index: *index, observation, refused: Some(rejection), duplicate: false })
+        });
+        self.contacts.note(visit, received, notes);
+        receipt.rejected.extend(refused.into_iter().map(|(index, rejection, _)| refusal(index, rejection)));
+        good
+    }
+
+    /// Says what became of what was kept; of what waits in the spool there are no outcomes.
+    fn answer(&self, visit: &Visit, received: i64, good: &Good, outcomes: &[Outcome], receipt: &mut Receipt) {
+        let mut refused = Vec::new();
+        for (at, outcome) in outcomes.iter().enumerate() {
+            match outcome {
+                Outcome::Accepted(_) => receipt.accepted += 1,
+                Outcome::Duplicate => receipt.duplicates += 1,
+                Outcome::Unconfirmed => {
+                    refused.push((at, Rejection::unconfirmed(good.items[at].observation.station.clone())));
+                }
+            }
+        }
+        let mut left = refused.iter().peekable();
+        let notes = good.items.iter().zip(&good.places).enumerate().map(|(at, (item, place))| Note {
+            station: &item.observation.station,
+            index: *place,
+            observation: Some(&item.observation),
+            refused: left.next_if(|(refused, _)| *refused == at).map(|(_, rejection)| rejection),
+            duplicate: matches!(outcomes.get(at), Some(Outcome::Duplicate)),
+        });
+        self.contacts.note(visit, received, notes);
+        if !refused.is_empty() {
+            receipt.rejected.extend(refused.into_iter().map(|(at, rejection)| refusal(good.places[at], rejection)));
+            receipt.rejected.sort_by_key(|refusal| refusal.index);
+        }
+    }
+
+    /// Notes a station that was turned away at the door, before anything of it was read.
+    pub(crate) fn turned_away(&self, visit: &Visit, station: &StationId, rejection: &Rejection) {
+        let now = jiff::Timestamp::now().as_millisecond();
+        let note = Note { station, index: 0, observation: None, refused: Some(rejection), duplicate: false };
+        self.contacts.note(visit, now, std::iter::once(note));
     }
 
     /// Straight into Redis, or behind what the spool holds.
@@ -208,24 +284,29 @@ impl Door {
 
 /// Of several reports of one station and second in one request the last counts, and the others are
 /// duplicates: the request sent again would otherwise correct the last by the first, and back.
-fn supersede(good: &mut Vec<Received>) -> usize {
-    let before = good.len();
+fn supersede(good: &mut Good) -> usize {
+    let before = good.items.len();
     if before > 1 {
         let mut last = HashMap::with_capacity(before);
-        for (index, received) in good.iter().enumerate() {
+        for (index, received) in good.items.iter().enumerate() {
             last.insert((received.observation.station.clone(), received.observation.time), index);
         }
         if last.len() < before {
             let mut kept: Vec<usize> = last.into_values().collect();
             kept.sort_unstable();
             let mut index = 0;
-            good.retain(|_| {
+            good.items.retain(|_| {
                 index += 1;
                 kept.binary_search(&(index - 1)).is_ok()
             });
+            good.places = kept.into_iter().filter_map(|at| good.places.get(at).copied()).collect();
         }
     }
-    before - good.len()
+    before - good.items.len()
+}
+
+fn refusal(index: usize, rejection: Rejection) -> Refusal {
+    Refusal { index, field: rejection.field.into_owned(), reason: rejection.reason.label(), detail: rejection.detail }
 }
 
 pub(crate) fn count_error(error: &Error) {
@@ -252,7 +333,7 @@ fn count(receipt: &Receipt, good: &[Received]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weather::{Flags, StationId, Values, Variable};
+    use weather::{Flags, Values, Variable};
 
     fn report(station: &str, second: i64, temperature: f32) -> Received {
         Received {
@@ -269,15 +350,18 @@ mod tests {
 
     #[test]
     fn of_a_report_and_its_correction_in_one_request_the_last_counts() {
-        let mut good = vec![
+        let items = vec![
             report("A", 0, 1.0),
             report("B", 0, 5.0),
             report("A", 0, 2.0),
             report("A", 60, 1.0),
             report("A", 0, 3.0),
         ];
+        let mut good = Good { items, places: vec![0, 2, 3, 5, 6] };
         assert_eq!(supersede(&mut good), 2);
-        let left: Vec<f32> = good.iter().filter_map(|r| r.observation.values.get(Variable::Temperature)).collect();
+        assert_eq!(good.places, [2, 5, 6]);
+        let left: Vec<f32> =
+            good.items.iter().filter_map(|r| r.observation.values.get(Variable::Temperature)).collect();
         assert_eq!(left, [5.0, 1.0, 3.0]);
         assert_eq!(supersede(&mut good), 0);
     }

@@ -1,25 +1,34 @@
 //! Who may post for which station.
+//!
+//! A key opens what the file of keys says, and if it is not in the file what the registry in Redis says.
+//! What the registry said is believed for two seconds, so that a revoked key stops within seconds and
+//! not every request asks; while Redis is away it is believed for as long as that lasts.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use sha2::{Digest, Sha256};
+use streams::key_ring::{Digest, digest};
+use streams::{Error, Scope};
 use weather::StationId;
+
+use crate::link::Link;
 
 /// The shortest key that is let in: 16 characters of an alphabet of 64 hold 96 bits.
 const KEY_LENGTH: usize = 16;
-
-/// What a key opens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Scope {
-    Any,
-    Station(String),
-    Network(String),
-}
+/// A longer one is nobody's, and is not looked up.
+const LONGEST_KEY: usize = 512;
+/// How long the registry's word on a key counts.
+const FRESH: Duration = Duration::from_secs(2);
+/// Keys whose answers are remembered; beyond them those go first that open nothing.
+const MOST: usize = 20_000;
 
 /// The keys of the file, held as digests.
 #[derive(Clone, Debug)]
-pub(crate) struct Keys(Vec<([u8; 32], Scope)>);
+pub(crate) struct Keys(Vec<(Digest, Scope)>);
 
 /// A request that proved a key, or needed none.
 #[derive(Clone, Debug, Default)]
@@ -28,12 +37,7 @@ pub(crate) struct Grant(Option<Vec<Scope>>);
 impl Grant {
     /// Whether it may write for `station`.
     pub(crate) fn allows(&self, station: &StationId) -> bool {
-        let Some(scopes) = &self.0 else { return true };
-        scopes.iter().any(|scope| match scope {
-            Scope::Any => true,
-            Scope::Station(id) => id == station.as_str(),
-            Scope::Network(prefix) => station.as_str().starts_with(prefix.as_str()),
-        })
+        self.0.as_ref().is_none_or(|scopes| scopes.iter().any(|scope| scope.allows(station)))
     }
 }
 
@@ -46,19 +50,14 @@ impl Keys {
             if line.is_empty() {
                 continue;
             }
-            let (key, station) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+            let (key, station) = line.split_once(char::is_whitespace).unwrap_or((line, "*"));
             if key.len() < KEY_LENGTH {
                 bail!("line {}: a key has at least {KEY_LENGTH} characters", number + 1);
             }
-            let scope = match station.trim() {
-                "" | "*" => Scope::Any,
-                prefix if prefix.ends_with('*') => Scope::Network(prefix.trim_end_matches('*').to_owned()),
-                id => match StationId::new(id) {
-                    Ok(id) => Scope::Station(id.as_str().to_owned()),
-                    Err(error) => bail!("line {}: {error}", number + 1),
-                },
-            };
-            keys.push((digest(key), scope));
+            match Scope::parse(station.trim()) {
+                Ok(scope) => keys.push((digest(key), scope)),
+                Err(error) => bail!("line {}: {error}", number + 1),
+            }
         }
         if keys.is_empty() {
             bail!("holds no key");
@@ -66,29 +65,100 @@ impl Keys {
         Ok(Self(keys))
     }
 
-    /// The grant of a request's bearer key; none when it has no key or a wrong one.
-    pub(crate) fn check(keys: Option<&Self>, headers: &HeaderMap) -> Option<Grant> {
-        granted(keys, bearer(headers))
+    fn scopes(&self, offered: &Digest) -> Vec<Scope> {
+        // Digests are compared, not keys: how far two digests agree tells nothing of the key.
+        self.0.iter().filter(|(digest, _)| digest == offered).map(|(_, scope)| scope.clone()).collect()
     }
 }
 
-/// The grant of a key, whichever way it came; none when it is wrong or there is none.
-pub(crate) fn granted(keys: Option<&Keys>, key: Option<&str>) -> Option<Grant> {
-    let Some(Keys(keys)) = keys else { return Some(Grant(None)) };
-    // Digests are compared, not keys: how far two digests agree tells nothing of the key.
-    let offered = digest(key?);
-    let scopes: Vec<Scope> = keys.iter().filter(|(d, _)| *d == offered).map(|(_, s)| s.clone()).collect();
-    (!scopes.is_empty()).then_some(Grant(Some(scopes)))
-}
-
-/// The key of a request's `Authorization: Bearer KEY`.
+/// The key of a request: `Authorization: Bearer KEY`.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, key) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+    scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
 }
 
-fn digest(key: &str) -> [u8; 32] {
-    Sha256::digest(key.as_bytes()).into()
+/// What a key opened when the registry was asked last.
+struct Answer {
+    asked: Instant,
+    scopes: Vec<Scope>,
+}
+
+/// Asks for keys, or for none. Clones share what is remembered.
+#[derive(Clone)]
+pub(crate) struct Gate(Arc<Inner>);
+
+struct Inner {
+    /// None asks nobody for a key.
+    keys: Option<(Option<Keys>, Link)>,
+    answers: Mutex<HashMap<Digest, Answer>>,
+}
+
+impl Gate {
+    /// A gate that everybody may pass.
+    pub(crate) fn open() -> Self {
+        Self(Arc::new(Inner { keys: None, answers: Mutex::default() }))
+    }
+
+    /// A gate that asks for a key of the file, if there is one, or of the registry.
+    pub(crate) fn asking(file: Option<Keys>, link: Link) -> Self {
+        Self(Arc::new(Inner { keys: Some((file, link)), answers: Mutex::default() }))
+    }
+
+    /// Whether a key is asked for.
+    pub(crate) fn asks(&self) -> bool {
+        self.0.keys.is_some()
+    }
+
+    /// What a key opens; none if it opens nothing, or is missing where one is asked for.
+    ///
+    /// # Errors
+    /// When Redis can't say and is not known to have said: the same key may be good in a moment.
+    pub(crate) async fn grant(&self, key: Option<&str>) -> Result<Option<Grant>, Error> {
+        let Some((file, link)) = &self.0.keys else { return Ok(Some(Grant(None))) };
+        let Some(key) = key.filter(|key| (KEY_LENGTH..=LONGEST_KEY).contains(&key.len())) else { return Ok(None) };
+        let offered = digest(key);
+        let mut scopes = file.as_ref().map_or_else(Vec::new, |keys| keys.scopes(&offered));
+        if scopes.is_empty() {
+            scopes = self.registered(link, offered).await?;
+        }
+        Ok((!scopes.is_empty()).then_some(Grant(Some(scopes))))
+    }
+
+    async fn registered(&self, link: &Link, offered: Digest) -> Result<Vec<Scope>, Error> {
+        let remembered = {
+            let answers = self.0.answers.lock().unwrap_or_else(PoisonError::into_inner);
+            answers.get(&offered).map(|answer| (answer.asked.elapsed(), answer.scopes.clone()))
+        };
+        if let Some((age, scopes)) = &remembered
+            && *age < FRESH
+        {
+            return Ok(scopes.clone());
+        }
+        let asked = async { link.redis()?.key(&offered).await };
+        match asked.await {
+            Ok(record) => {
+                let scopes = record.map(|record| record.scopes).unwrap_or_default();
+                self.remember(offered, scopes.clone());
+                Ok(scopes)
+            }
+            Err(error) => match remembered {
+                Some((_, scopes)) if error.passes() && !scopes.is_empty() => Ok(scopes),
+                _ => Err(error),
+            },
+        }
+    }
+
+    fn remember(&self, digest: Digest, scopes: Vec<Scope>) {
+        let mut answers = self.0.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if answers.len() >= MOST {
+            // Guesses can't push out what lets stations in while Redis is away.
+            answers.retain(|_, answer| !answer.scopes.is_empty());
+            if answers.len() >= MOST {
+                answers.clear();
+            }
+        }
+        answers.insert(digest, Answer { asked: Instant::now(), scopes });
+    }
 }
 
 #[cfg(test)]
@@ -101,7 +171,9 @@ mod tests {
 
     fn may(keys: &Keys, authorization: &str, station: &str) -> bool {
         let station = StationId::new(station).unwrap();
-        Keys::check(Some(keys), &headers(authorization)).is_some_and(|grant| grant.allows(&station))
+        let headers = headers(authorization);
+        let Some(key) = bearer(&headers) else { return false };
+        Grant(Some(keys.scopes(&digest(key)))).allows(&station)
     }
 
     #[test]
@@ -114,12 +186,24 @@ mod tests {
         assert!(may(&keys, "Bearer 0123456789abcdef", "anything"));
         assert!(!may(&keys, "Bearer 0123456789abcdeX", "anything"));
         assert!(!may(&keys, "Basic 0123456789abcdef", "anything"));
-        assert!(Keys::check(Some(&keys), &HeaderMap::new()).is_none());
+        assert_eq!(bearer(&HeaderMap::new()), None);
+    }
+
+    #[tokio::test]
+    async fn without_keys_everyone_may() {
+        let grant = Gate::open().grant(None).await.unwrap().unwrap();
+        assert!(grant.allows(&StationId::new("A").unwrap()));
     }
 
     #[test]
-    fn without_keys_everyone_may() {
-        assert!(Keys::check(None, &HeaderMap::new()).unwrap().allows(&StationId::new("A").unwrap()));
+    fn guesses_are_forgotten_before_what_opens_something() {
+        let gate = Gate::open();
+        gate.remember(digest("good"), vec![Scope::Any]);
+        for n in 0..=MOST {
+            gate.remember(digest(&n.to_string()), Vec::new());
+        }
+        let answers = gate.0.answers.lock().unwrap();
+        assert!(answers.len() <= MOST && answers.contains_key(&digest("good")));
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use streams::RedisConfig;
+use streams::{RedisConfig, Registration};
 use weather::Admission;
 
 use crate::auth::Keys;
+use crate::registry;
 
 /// What ingest can be told. Listening addresses are the caller's.
 #[derive(Clone, Debug, clap::Args)]
@@ -26,7 +27,8 @@ pub struct Config {
     /// Ask for a bearer key.
     #[arg(long, env = "WEATHERGLASS_AUTH", default_value_t = false, num_args = 0..=1, default_missing_value = "true")]
     pub auth: bool,
-    /// File of keys, one a line: `KEY` for any station, or `KEY STATION` for one (a trailing * matches a network).
+    /// File of keys, one a line: `KEY` for any station, or `KEY STATION` for one (a trailing * matches a network);
+    /// beside those of `weatherglass stations key`.
     #[arg(long, env = "WEATHERGLASS_KEYS_FILE", value_name = "FILE")]
     pub keys_file: Option<PathBuf>,
     /// Folder in which observations wait while Redis can't take them; without it the answer is 503.
@@ -35,6 +37,9 @@ pub struct Config {
     /// MiB of observations that the spool may hold.
     #[arg(long, env = "WEATHERGLASS_SPOOL_LIMIT", default_value_t = 1024, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
     pub spool_limit: u64,
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub registry: registry::Settings,
     #[allow(missing_docs)]
     #[command(flatten)]
     pub poll: crate::poll::PollSettings,
@@ -59,17 +64,18 @@ impl Config {
         Admission { retention: self.retention * weather::time::HOUR, ..Admission::default() }
     }
 
-    /// The keys that may post; none when nobody is asked.
+    /// The keys of the file that may post; none when there is no file, or nobody is asked.
     pub(crate) fn keys(&self) -> anyhow::Result<Option<Keys>> {
-        if !self.auth {
-            return Ok(None);
-        }
-        let file = self
-            .keys_file
-            .as_ref()
-            .context("WEATHERGLASS_AUTH is on and WEATHERGLASS_KEYS_FILE names no file: give it one key a line")?;
+        let Some(file) = self.keys_file.as_ref().filter(|_| self.auth) else { return Ok(None) };
         let text =
             std::fs::read_to_string(file).with_context(|| format!("WEATHERGLASS_KEYS_FILE {}", file.display()))?;
         Ok(Some(Keys::parse(&text).with_context(|| format!("WEATHERGLASS_KEYS_FILE {}", file.display()))?))
+    }
+
+    /// What becomes of stations that nobody has registered. Whoever reaches a door that asks for no key could
+    /// register them anyway.
+    pub(crate) fn registration(&self) -> Registration {
+        let by_default = if self.auth { Registration::Confirm } else { Registration::Open };
+        self.registry.registration.unwrap_or(by_default)
     }
 }

@@ -178,7 +178,9 @@ impl Draft {
             self.values.set(Variable::PrecipitationPeriod, 3600.0);
         }
         if self.values.is_empty() && totals.is_empty() {
-            return Err(Rejection::new("tempf", Reason::MissingField, "at least one measured outdoor value is needed"));
+            let rejection =
+                Rejection::new("tempf", Reason::MissingField, "at least one measured outdoor value is needed");
+            return Err(rejection.of(who.station));
         }
         let observation = Observation { station: who.station, time, values: self.values, source: who.source };
         let counters = CounterReading { time, totals };

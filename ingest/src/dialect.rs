@@ -43,6 +43,15 @@ impl Encoding {
             _ => None,
         }
     }
+
+    /// What contacts call it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Ndjson => "ndjson",
+            Self::MessagePack => "messagepack",
+        }
+    }
 }
 
 /// The items of a body, each an observation or its refusal.
@@ -143,6 +152,14 @@ enum Instant {
 
 impl Draft {
     fn finish(self, binary: bool) -> Result<Observation, Rejection> {
+        let station = self.station.clone();
+        self.whole(binary).map_err(|rejection| match station {
+            Some(station) => rejection.of(station),
+            None => rejection,
+        })
+    }
+
+    fn whole(self, binary: bool) -> Result<Observation, Rejection> {
         if let Some(rejection) = self.rejection {
             return Err(rejection);
         }

@@ -4,10 +4,12 @@ use ::metrics::counter;
 use streams::{Backoff, Error, Outcome, Spooled};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
+use weather::Rejection;
 
+use crate::contact::{Note, Recorder, Visit};
 use crate::link::Link;
 use crate::metrics;
-use crate::spool::{Spool, SpoolError};
+use crate::spool::{Batch, Spool, SpoolError};
 
 /// Why a batch did not get through.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +27,12 @@ enum Stuck {
 ///
 /// # Errors
 /// When the spool's thread has ended, which it does only by a fault of ours.
-pub(crate) async fn drain(spool: Spool, link: Link, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn drain(
+    spool: Spool,
+    link: Link,
+    contacts: Recorder,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let mut backoff = Backoff::default();
     loop {
         tokio::select! {
@@ -34,7 +41,7 @@ pub(crate) async fn drain(spool: Spool, link: Link, shutdown: CancellationToken)
         }
         // Not cut off by shutdown: between Redis having a batch and its being forgotten there is
         // no good place to stop. The caller's patience ends it.
-        match step(&spool, &link).await {
+        match step(&spool, &link, &contacts).await {
             Ok(()) => backoff.reset(),
             Err(Stuck::Spool(SpoolError::Closed)) if shutdown.is_cancelled() => return Ok(()),
             Err(Stuck::Spool(error @ SpoolError::Closed)) => return Err(error.into()),
@@ -56,7 +63,7 @@ pub(crate) async fn drain(spool: Spool, link: Link, shutdown: CancellationToken)
 }
 
 /// Takes one batch through.
-async fn step(spool: &Spool, link: &Link) -> Result<(), Stuck> {
+async fn step(spool: &Spool, link: &Link, contacts: &Recorder) -> Result<(), Stuck> {
     if link.is_nearly_full() {
         return Err(Stuck::NearlyFull);
     }
@@ -67,6 +74,24 @@ async fn step(spool: &Spool, link: &Link) -> Result<(), Stuck> {
     }
     let place = Spooled { name: &batch.spool, positions: &batch.positions };
     let outcomes = appender.append_from(&place, &batch.observations).await?;
-    let duplicates = outcomes.iter().filter(|o| matches!(o, Outcome::Duplicate)).count();
-    Ok(spool.forget(batch, duplicates as u64).await?)
+    let count = |outcome| outcomes.iter().filter(|o| **o == outcome).count() as u64;
+    let (duplicates, refused) = (count(Outcome::Duplicate), count(Outcome::Unconfirmed));
+    note(contacts, &batch, &outcomes);
+    Ok(spool.forget(batch, duplicates, refused).await?)
+}
+
+/// Its sender was told that it is safe: here stands that it was not let in after all.
+fn note(contacts: &Recorder, batch: &Batch, outcomes: &[Outcome]) {
+    let refused = batch.observations.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Unconfirmed);
+    let refused: Vec<_> =
+        refused.map(|(received, _)| (received, Rejection::unconfirmed(received.observation.station.clone()))).collect();
+    let notes = refused.iter().map(|(received, rejection)| Note {
+        station: &received.observation.station,
+        index: 0,
+        observation: Some(&received.observation),
+        refused: Some(rejection),
+        duplicate: false,
+    });
+    let visit = Visit { door: "spool", ..Visit::default() };
+    contacts.note(&visit, jiff::Timestamp::now().as_millisecond(), notes);
 }

@@ -48,7 +48,7 @@ pub(crate) fn read_as(
     let missing =
         || Rejection::new("PASSKEY", Reason::MissingField, "a PASSKEY, a MAC or a key in the path is required");
     let (station, gauge) = consoles.secret(maker, identity.ok_or_else(missing)?)?;
-    let time = clock::read(fields.any_case("dateutc"), now)?;
+    let time = clock::read(fields.any_case("dateutc"), now).map_err(|r| r.of(station.clone()))?;
     let console = fields.any_case("stationtype").or_else(|| fields.any_case("model"));
     let who = Who { station, gauge, source: source(maker, console) };
     let keys = path_key.into_iter().chain(fields.any_case("PASSKEY")).chain(fields.any_case("MAC"));

@@ -1,6 +1,8 @@
 //! The HTTP door: `POST /v1/observations`, `PUT /v1/stations/{id}`, health.
 
+use std::collections::HashMap;
 use std::error::Error as _;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,49 +13,61 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use http_body_util::LengthLimitError;
 use serde::Deserialize;
+use streams::Registration;
 use tower_http::decompression::RequestDecompressionLayer;
 use weather::admission::Reason;
-use weather::{Rejection, Station, StationId};
+use weather::{Observation, Rejection, Station, StationId};
 
-use crate::accept::Door;
-use crate::auth::{self, Grant, Keys};
+use crate::accept::{Closed, Door, count_error};
+use crate::auth::{Gate, Grant, bearer};
 use crate::config::Config;
 use crate::console::door::{Hall, Route, router as consoles_router};
 use crate::console::identity::Consoles;
-use crate::dialect::{self, Encoding, MOST_ITEMS, Unreadable};
+use crate::contact::Visit;
+use crate::dialect::{self, Encoding, Items, MOST_ITEMS, Unreadable};
 use crate::limits::{Limits, Peer};
 use crate::metrics;
+use crate::pieces;
 use crate::problem::Problem;
 use crate::rain::Gauges;
+use crate::redact::Shown;
 
 /// How long requests in progress may take to end after shutdown was asked for.
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 
+/// Items of a request whose own words are kept for their contacts: two KB each.
+const MOST_SHOWN: usize = 256;
+
 #[derive(Clone)]
 struct Shared {
     door: Door,
-    keys: Option<Arc<Keys>>,
+    gate: Gate,
+    /// Whether only the registered may describe themselves.
+    registered_only: bool,
     body_limit: usize,
     limits: Arc<Limits>,
 }
 
 /// The door's routes.
-pub(crate) fn router(door: Door, keys: Option<Keys>, rain: (Consoles, Gauges), config: &Config) -> Router {
+pub(crate) fn router(door: Door, gate: Gate, rain: (Consoles, Gauges), config: &Config) -> Router {
     let limits = Arc::new(Limits::new(&config.limits));
     let (consoles, gauges) = rain;
     let hall = Hall {
         door: door.clone(),
-        keys: keys.map(Arc::new),
+        gate: gate.clone(),
         consoles: Arc::new(consoles),
         paths: config.consoles.console_paths.clone().into(),
         gauges,
         limits: Arc::clone(&limits),
         form_limit: config.body_limit as usize,
     };
-    let state = Shared { door, keys: hall.keys.clone(), body_limit: hall.form_limit, limits: Arc::clone(&limits) };
+    // Who has shown a key was given it by an operator; of others nobody knows anything.
+    let registered_only = config.registration() == Registration::Confirm && !gate.asks();
+    let body_limit = hall.form_limit;
+    let state = Shared { door, gate, registered_only, body_limit, limits: Arc::clone(&limits) };
     let timeout = Duration::from_secs(config.request_timeout);
     Router::new()
         .route("/v1/observations", post(post_observations))
@@ -75,8 +89,20 @@ pub(crate) fn router(door: Door, keys: Option<Keys>, rain: (Consoles, Gauges), c
         .with_state(state)
 }
 
-async fn post_observations(State(context): State<Shared>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
-    let grant = granted(&context, &headers)?;
+/// The sender's end of a request's connection.
+type Connection = Option<Extension<Peer>>;
+
+fn remote(connection: Connection) -> Option<IpAddr> {
+    connection.map(|Extension(Peer(address))| address)
+}
+
+async fn post_observations(
+    State(context): State<Shared>,
+    connection: Connection,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let grant = granted(&context, &headers).await?;
     let content_type = headers.get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap_or("?"));
     let Some(encoding) = Encoding::of(content_type) else {
         let detail = "content-type must be application/json, application/x-ndjson or application/msgpack";
@@ -84,13 +110,35 @@ async fn post_observations(State(context): State<Shared>, headers: HeaderMap, bo
     };
     let body = read_body(body, context.body_limit).await.map_err(Unusable::counted)?;
     let mut items = dialect::read(encoding, &body).map_err(|e| Unusable::from(e).counted())?;
-    for item in &mut items {
-        if item.as_ref().is_ok_and(|o| !grant.allows(&o.station)) {
-            *item = Err(Rejection::new("station", Reason::NotAllowed, "this key is for another station"));
+    let mut visit = Visit { door: encoding.name(), remote: remote(connection), ..Visit::default() };
+    visit.pieces = shown(encoding, &body, &items, bearer(&headers));
+    for (index, item) in items.iter_mut().enumerate() {
+        if let Ok(observation) = item
+            && !grant.allows(&observation.station)
+        {
+            let piece = Shown::of(&serde_json::to_vec(observation).unwrap_or_default(), &[]);
+            let station = observation.station.clone();
+            if visit.pieces.len() < MOST_SHOWN {
+                visit.pieces.insert(index, piece);
+            }
+            *item = Err(Rejection::new("station", Reason::NotAllowed, "this key is for another station").of(station));
         }
     }
-    let receipt = context.door.accept(items).await?;
+    let receipt = context.door.accept_from(visit, items).await?;
     Ok((StatusCode::ACCEPTED, Json(receipt)).into_response())
+}
+
+/// What stood in the body for items that could not be read, but for whose they are.
+fn shown(encoding: Encoding, body: &[u8], items: &Items, key: Option<&str>) -> HashMap<usize, Shown> {
+    let named = |item: &Result<Observation, Rejection>| item.as_ref().is_err_and(|r| r.station.is_some());
+    let places: Vec<usize> =
+        items.iter().enumerate().filter(|(_, item)| named(item)).map(|(place, _)| place).take(MOST_SHOWN).collect();
+    if places.is_empty() {
+        return HashMap::new();
+    }
+    let key: Vec<&str> = key.into_iter().collect();
+    let pieces = pieces::of_body(encoding, body, &places).into_iter();
+    pieces.map(|(place, piece)| (place, Shown::of(piece, &key))).collect()
 }
 
 /// What a client says of a station. The position has to be given; `null` says that it is not known.
@@ -119,10 +167,11 @@ const fn yes() -> bool {
 async fn put_station(
     State(context): State<Shared>,
     Path(id): Path<String>,
+    connection: Connection,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Station>, Problem> {
-    let grant = granted(&context, &headers)?;
+    let grant = granted(&context, &headers).await?;
     let refused =
         |rejection: &Rejection| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Not a station", rejection.to_string());
     let id = StationId::new(&id).map_err(|r| refused(&r))?;
@@ -145,6 +194,17 @@ async fn put_station(
         simulated: d.simulated,
     };
     station.check().map_err(|r| refused(&r))?;
+    if context.registered_only && context.door.stations(std::slice::from_ref(&station.id)).await? == [None] {
+        let rejection = Rejection::unconfirmed(station.id.clone());
+        let visit = Visit {
+            door: "station",
+            remote: remote(connection),
+            message: Some(Shown::of(&body, &[])),
+            ..Visit::default()
+        };
+        context.door.turned_away(&visit, &station.id, &rejection);
+        return Err(Problem::new(StatusCode::FORBIDDEN, "Not a registered station", rejection.detail));
+    }
     context.door.put_station(&station).await?;
     Ok(Json(station))
 }
@@ -153,11 +213,12 @@ async fn ready(State(context): State<Shared>) -> Result<String, Problem> {
     Ok(context.door.ready().await?)
 }
 
-fn granted(context: &Shared, headers: &HeaderMap) -> Result<Grant, Problem> {
-    if let Some(key) = auth::bearer(headers) {
+async fn granted(context: &Shared, headers: &HeaderMap) -> Result<Grant, Problem> {
+    if let Some(key) = bearer(headers) {
         context.limits.key(key)?;
     }
-    Keys::check(context.keys.as_deref(), headers).ok_or_else(|| {
+    let grant = context.gate.grant(bearer(headers)).await.inspect_err(count_error).map_err(Closed::from)?;
+    grant.ok_or_else(|| {
         Problem::new(
             StatusCode::UNAUTHORIZED,
             "A key is needed",

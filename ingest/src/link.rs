@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ::metrics::gauge;
 use anyhow::Context;
-use streams::{Appender, Error, Redis, RedisConfig};
+use streams::{Appender, Error, Redis, RedisConfig, Registration};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -25,15 +25,21 @@ pub(crate) struct Link(Arc<Inner>);
 
 struct Inner {
     config: RedisConfig,
+    registration: Registration,
     redis: OnceLock<(Redis, Appender)>,
     nearly_full: AtomicBool,
 }
 
 impl Link {
     /// Connects. A Redis that is away for now is forgiven where there is a spool to fill meanwhile.
-    pub(crate) async fn open(config: &RedisConfig, may_be_away: bool) -> anyhow::Result<Self> {
+    pub(crate) async fn open(
+        config: &RedisConfig,
+        registration: Registration,
+        may_be_away: bool,
+    ) -> anyhow::Result<Self> {
         let link = Self(Arc::new(Inner {
             config: config.clone(),
+            registration,
             redis: OnceLock::new(),
             nearly_full: AtomicBool::new(false),
         }));
@@ -49,7 +55,7 @@ impl Link {
     async fn connect(&self) -> Result<(), Error> {
         let redis = Redis::connect(&self.0.config).await?;
         info!(partitions = redis.keys().partitions(), "Redis is reached");
-        let _ = self.0.redis.set((redis.clone(), Appender::new(redis)));
+        let _ = self.0.redis.set((redis.clone(), Appender::with_registration(redis, self.0.registration)));
         Ok(())
     }
 

@@ -44,6 +44,14 @@ pub const MEMORY: &str = "weatherglass_ingest_redis_memory_ratio";
 /// Requests kept from a Redis that is near its memory limit.
 pub const HELD_BACK: &str = "weatherglass_ingest_held_back_requests_total";
 
+/// Last contacts by `outcome`: `written`, `dropped` since too many waited, or `unregistered`, those of
+/// stations that nobody has registered and that prove nothing.
+pub const CONTACTS: &str = "weatherglass_ingest_contacts_total";
+/// Stations that came unregistered and wait for an operator.
+pub const UNCONFIRMED: &str = "weatherglass_ingest_unconfirmed_stations";
+/// Such stations that were dropped from the list, those not heard for longest, since there are too many.
+pub const UNCONFIRMED_DROPPED: &str = "weatherglass_ingest_dropped_unconfirmed_stations_total";
+
 /// Polls of sources on the web, by `source` and `outcome`.
 pub const POLLS: &str = "weatherglass_ingest_polls_total";
 /// When a source last answered well, seconds since 1970, by `source`; 0 before the first time. Its age is
@@ -75,6 +83,7 @@ pub fn describe() {
     describe_histogram!(DURATION, Unit::Seconds, "Time from the request's head to its answer, by route");
     describe_counter!(REDIS_ERRORS, Unit::Count, "Failed Redis commands by kind");
     describe_spool();
+    describe_registry();
     describe_polls();
     describe_limits();
     for name in [RECEIVED, ACCEPTED, DUPLICATE, STATIONS, SPOOLED, SPOOL_DAMAGED, HELD_BACK] {
@@ -83,7 +92,7 @@ pub fn describe() {
     for reason in Reason::ALL.iter().map(|reason| reason.label()).chain([DAMAGED_IN_SPOOL]) {
         counter!(REJECTED, "reason" => reason).absolute(0);
     }
-    for outcome in ["accepted", "duplicate"] {
+    for outcome in ["accepted", "duplicate", "rejected"] {
         counter!(SPOOL_DRAINED, "outcome" => outcome).absolute(0);
     }
     for reason in crate::spool::SpoolError::LABELS {
@@ -98,6 +107,17 @@ pub fn describe() {
     for kind in streams::Error::LABELS {
         counter!(REDIS_ERRORS, "kind" => kind).absolute(0);
     }
+}
+
+fn describe_registry() {
+    describe_counter!(CONTACTS, Unit::Count, "Last contacts, by outcome");
+    describe_gauge!(UNCONFIRMED, Unit::Count, "Stations that came unregistered and wait for an operator");
+    describe_counter!(UNCONFIRMED_DROPPED, Unit::Count, "Unconfirmed stations dropped from the list");
+    for outcome in ["written", "dropped", "unregistered"] {
+        counter!(CONTACTS, "outcome" => outcome).absolute(0);
+    }
+    gauge!(UNCONFIRMED).set(0);
+    counter!(UNCONFIRMED_DROPPED).absolute(0);
 }
 
 fn describe_polls() {

@@ -1,4 +1,7 @@
-//! Taking JSON apart that can't be read in one go, so that one bad item costs only itself.
+//! Taking JSON apart that can't be read in one go, so that one bad item costs only itself; and finding
+//! single items in a body, to show them.
+
+use crate::dialect::Encoding;
 
 /// What some languages write into JSON for numbers that it has no word for.
 pub(crate) const NON_FINITE: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
@@ -67,6 +70,17 @@ pub(crate) fn quote_non_finite(json: &[u8]) -> Vec<u8> {
     quoted
 }
 
+/// What stands in a body for some of its items, by their places, which ascend. Of MessagePack nothing: people
+/// can't read it.
+pub(crate) fn of_body<'a>(encoding: Encoding, body: &'a [u8], places: &[usize]) -> Vec<(usize, &'a [u8])> {
+    let pieces = match encoding {
+        Encoding::Json => of_array(body).unwrap_or_else(|| vec![body.trim_ascii()]),
+        Encoding::Ndjson => body.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).filter(|l| !l.is_empty()).collect(),
+        Encoding::MessagePack => Vec::new(),
+    };
+    places.iter().filter_map(|place| Some((*place, *pieces.get(*place)?))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +92,15 @@ mod tests {
         for bad in ["", "{}", "[1,2", "[1]]", "[\"", "]["] {
             assert!(of_array(bad.as_bytes()).is_none(), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_item_is_found_by_its_place() {
+        let found = |encoding, body: &'static [u8]| of_body(encoding, body, &[0, 2, 9]);
+        assert_eq!(found(Encoding::Json, b"[1, 2, 3]"), [(0, b"1".as_slice()), (2, b"3")]);
+        assert_eq!(found(Encoding::Json, b" {} "), [(0, b"{}".as_slice())]);
+        assert_eq!(found(Encoding::Ndjson, b"1\r\n\n2\n3"), [(0, b"1".as_slice()), (2, b"3")]);
+        assert!(found(Encoding::MessagePack, b"123").is_empty());
     }
 
     #[test]

@@ -25,6 +25,7 @@ use self::fetch::{Failure, Fetched, Fetcher, Validators};
 pub(crate) use self::places::name;
 pub(crate) use self::settings::{station_list, web_address};
 use crate::accept::Door;
+use crate::contact::Visit;
 use crate::{aviation_weather, metrics, nws, open_meteo};
 
 /// How far ahead of our clock an item may be to be handed over, seconds; one further ahead is asked for
@@ -234,7 +235,8 @@ impl<S: Source> Poller<S> {
         let fresh: Vec<_> = items.iter().filter(|item| !memory.items.contains(item)).cloned().collect();
         let repeated = items.len() - fresh.len();
         if !fresh.is_empty() {
-            let receipt = self.door.accept(fresh).await.map_err(Failure::Closed)?;
+            let visit = Visit { door: self.source.name(), ..Visit::default() };
+            let receipt = self.door.accept_from(visit, fresh).await.map_err(Failure::Closed)?;
             debug!(source = self.source.name(), ?receipt, "polled");
         }
         counter!(metrics::POLL_REPEATED, "source" => self.source.name()).increment(repeated as u64);

@@ -29,6 +29,7 @@ use redb::{Builder, Database, ReadableDatabase, TableDefinition};
 use streams::Received;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
+use weather::admission::Reason;
 
 use crate::metrics;
 
@@ -100,7 +101,7 @@ pub(crate) struct Batch {
 enum Command {
     Put(Put),
     Next(oneshot::Sender<Result<Batch, SpoolError>>),
-    Forget { batch: Batch, duplicates: u64, reply: oneshot::Sender<Result<(), SpoolError>> },
+    Forget { batch: Batch, duplicates: u64, refused: u64, reply: oneshot::Sender<Result<(), SpoolError>> },
     Close(oneshot::Sender<()>),
 }
 
@@ -176,9 +177,10 @@ impl Spool {
         self.ask(Command::Next).await
     }
 
-    /// Forgets a batch that Redis has, of which it had `duplicates` before.
-    pub(crate) async fn forget(&self, batch: Batch, duplicates: u64) -> Result<(), SpoolError> {
-        self.ask(|reply| Command::Forget { batch, duplicates, reply }).await
+    /// Forgets a batch that Redis has, of which it had `duplicates` before, and `refused` since nobody has
+    /// registered their stations.
+    pub(crate) async fn forget(&self, batch: Batch, duplicates: u64, refused: u64) -> Result<(), SpoolError> {
+        self.ask(|reply| Command::Forget { batch, duplicates, refused, reply }).await
     }
 
     /// Closes the file, so that the next process finds it free.
@@ -231,8 +233,8 @@ impl Keeper {
             self.keep(std::mem::take(&mut puts));
             match after {
                 Some(Command::Next(reply)) => drop(reply.send(self.trying(Self::read))),
-                Some(Command::Forget { batch, duplicates, reply }) => {
-                    drop(reply.send(self.trying(|keeper, file| keeper.forget(file, &batch, duplicates))));
+                Some(Command::Forget { batch, duplicates, refused, reply }) => {
+                    drop(reply.send(self.trying(|keeper, file| keeper.forget(file, &batch, duplicates, refused))));
                     self.shorten();
                 }
                 Some(Command::Close(reply)) => {
@@ -404,17 +406,19 @@ impl Keeper {
         Ok(())
     }
 
-    fn forget(&mut self, file: &Database, batch: &Batch, duplicates: u64) -> Result<(), redb::Error> {
+    fn forget(&mut self, file: &Database, batch: &Batch, duplicates: u64, refused: u64) -> Result<(), redb::Error> {
         let transaction = begin(file)?;
         transaction.open_table(WAITING)?.retain_in::<u64, _>(..=batch.through, |_, _| false)?;
         transaction.open_table(survey::FACTS)?.insert(survey::NEXT, batch.through + 1)?;
         transaction.commit()?;
         let all = batch.observations.len() as u64;
-        let accepted = all.saturating_sub(duplicates);
+        let accepted = all.saturating_sub(duplicates + refused);
         counter!(metrics::ACCEPTED).increment(accepted);
         counter!(metrics::DUPLICATE).increment(duplicates);
         counter!(metrics::SPOOL_DRAINED, "outcome" => "accepted").increment(accepted);
         counter!(metrics::SPOOL_DRAINED, "outcome" => "duplicate").increment(duplicates);
+        counter!(metrics::REJECTED, "reason" => Reason::Unconfirmed.label()).increment(refused);
+        counter!(metrics::SPOOL_DRAINED, "outcome" => "rejected").increment(refused);
         self.show(|held| {
             held.observations = held.observations.saturating_sub(all);
             held.bytes = held.bytes.saturating_sub(batch.bytes);

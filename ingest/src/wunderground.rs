@@ -64,7 +64,7 @@ pub(crate) fn read(fields: &Fields<'_>, now: Time, consoles: &Consoles) -> Resul
         draft.rename(weather::Variable::PressureMsl, weather::Variable::PressureStation);
     }
     let (station, gauge) = consoles.public(id)?;
-    let time = clock::read(fields.any_case("dateutc"), now)?;
+    let time = clock::read(fields.any_case("dateutc"), now).map_err(|r| r.of(station.clone()))?;
     let who = Who { station, gauge, source: source("wunderground", software) };
     draft.finish(who, time, keys(fields))
 }

@@ -4,8 +4,9 @@
 --       7 count of commits, 8.. window hashes
 -- ARGV: 1 the owner's lease token, 2 consumer group, 3 seconds that a window lives after the last
 --       hour that was new to it, 4 the count of commits that the owner knows of, empty if it knows of
---       none, 5.. then six counted lists:
---       acknowledged stream IDs; window fields (key index, hour, bytes: empty deletes it);
+--       none, 5.. then seven counted lists:
+--       acknowledged stream IDs; stations that are no more (station, key index of its window), of
+--       which everything goes before the rest is written; window fields (key index, hour, bytes: empty deletes it);
 --       newest observations (station, bytes); judgements (bytes); forecasts (station, bytes);
 --       entries given up (id, reason, deliveries, bytes)
 -- Returns the number acknowledged and the count of commits. The number is -1 if another worker owns the
@@ -57,6 +58,12 @@ parts(count(), function(from, to)
 end)
 if acknowledged == 0 then
   return { 0, commits }
+end
+for _ = 1, count() do
+  redis.call('HDEL', KEYS[4], ARGV[at])
+  redis.call('HDEL', KEYS[5], ARGV[at])
+  redis.call('UNLINK', KEYS[tonumber(ARGV[at + 1])])
+  at = at + 2
 end
 for _ = 1, count() do
   local key, hour, bytes = KEYS[tonumber(ARGV[at])], ARGV[at + 1], ARGV[at + 2]

@@ -32,6 +32,18 @@ pub enum Outcome {
     Accepted(StreamId),
     /// The same report had been accepted before.
     Duplicate,
+    /// Nobody has registered its station, and [`Registration::Confirm`] lets in nobody else.
+    Unconfirmed,
+}
+
+/// What becomes of observations of a station that nobody has registered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Registration {
+    /// They register it, without a position.
+    #[default]
+    Open,
+    /// They are refused until somebody registers it.
+    Confirm,
 }
 
 /// Where in which spool observations waited.
@@ -48,18 +60,29 @@ pub struct Spooled<'a> {
 #[derive(Clone)]
 pub struct Appender {
     redis: Redis,
+    registration: Registration,
 }
 
 impl Appender {
-    /// An appender to `redis`.
+    /// An appender to `redis`, open to every station.
     #[must_use]
     pub const fn new(redis: Redis) -> Self {
-        Self { redis }
+        Self { redis, registration: Registration::Open }
+    }
+
+    /// The same with another way to treat stations that nobody has registered.
+    ///
+    /// That is settled in Redis, in the step that would append: nothing is remembered here that somebody
+    /// may have changed meanwhile, and nothing more is asked.
+    #[must_use]
+    pub const fn with_registration(redis: Redis, registration: Registration) -> Self {
+        Self { redis, registration }
     }
 
     /// Appends observations, in order per station, and answers in the order given once Redis has them.
     ///
-    /// An observation of a station that nobody registered registers it without a position.
+    /// An observation of a station that nobody registered registers it without a position, or is refused:
+    /// [`Registration`].
     ///
     /// # Errors
     /// When any partition's write failed. What other partitions accepted stays accepted: sending
@@ -109,6 +132,7 @@ impl Appender {
     ) -> Result<Vec<Outcome>, Error> {
         let keys = self.redis.keys();
         let mut named = vec![keys.obs(partition), keys.stations(partition), keys.handed_over(partition)];
+        named.push(keys.unconfirmed(partition));
         // Place of each hour's hash among the keys, counted from 1 as the script does.
         let mut seen: BTreeMap<i64, usize> = BTreeMap::new();
         for index in chunk {
@@ -128,7 +152,10 @@ impl Appender {
             call.arg(station.as_str());
         }
         for station in stations {
-            call.arg(encode_station(&Station::unregistered(station.clone())));
+            match self.registration {
+                Registration::Open => call.arg(encode_station(&Station::unregistered(station.clone()))),
+                Registration::Confirm => call.arg(""),
+            };
         }
         for index in chunk {
             let received = &all[*index];
@@ -144,6 +171,7 @@ impl Appender {
         ids.iter()
             .map(|id| match id.as_str() {
                 "" => Ok(Outcome::Duplicate),
+                "-" => Ok(Outcome::Unconfirmed),
                 id => id.parse().map(Outcome::Accepted).map_err(|e| Error::Data(format!("{e}"))),
             })
             .collect()
@@ -154,25 +182,7 @@ impl Appender {
     /// # Errors
     /// When Redis did not take it; sending it again is safe.
     pub async fn put_station(&self, station: &Station) -> Result<(), Error> {
-        let keys = self.redis.keys();
-        let partition = keys.partition_of(&station.id);
-        let mut connection = self.redis.pooled().await?;
-        redis::pipe()
-            .atomic()
-            .cmd("HSET")
-            .arg(keys.stations(partition))
-            .arg(station.id.as_str())
-            .arg(encode_station(station))
-            .ignore()
-            .cmd("XADD")
-            .arg(keys.obs(partition))
-            .arg("*")
-            .arg(crate::keys::FIELD)
-            .arg(Entry::Station(station.clone()).encode())
-            .ignore()
-            .query_async::<()>(&mut *connection)
-            .await?;
-        Ok(())
+        self.redis.put_station(station).await
     }
 }
 

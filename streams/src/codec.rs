@@ -3,7 +3,8 @@
 //! An entry of `{wg:p}:obs` is
 //! `{"v": [major, minor], "received": ms, "observation": {...}, "flags": [suspect, failed]}`, with
 //! `"tests": [[suspect, failed], ...]` by quality control test where something did not pass, or
-//! `{"v": ..., "received": ms, "station": {...}}`; of `{wg:p}:forecast`,
+//! `{"v": ..., "received": ms, "station": {...}}`, with `"removed": true` if the station is one no more
+//! (a reader that does not know the name takes it for a private one, and hides it); of `{wg:p}:forecast`,
 //! `{"v": ..., "station", "reference_time", ..., "variables": {name: {"steps": n, "data": bin}}}`,
 //! where `data` holds little-endian `i16` by level, then lead, in units of 1/steps.
 //! A forecast stream also holds `{"v": ..., "judged": {observation}, "flags": ..., "tests": ...}`: what
@@ -61,8 +62,7 @@ impl Received {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let Self { observation, flags, received } = self;
         let (flags, tests) = pack_flags(flags);
-        let wrapped =
-            Wrapped { v: VERSION, received: *received, observation: Some(observation), flags, tests, station: None };
+        let wrapped = Wrapped { received: *received, observation: Some(observation), flags, tests, ..Wrapped::empty() };
         write(&wrapped, ENTRY_ROOM)
     }
 }
@@ -74,6 +74,8 @@ pub enum Entry {
     Observation(Received),
     /// A station was registered or described anew.
     Station(Station),
+    /// A station is no more: all that is known of it is to be forgotten.
+    Removed(StationId),
 }
 
 /// An [`Envelope`] that borrows: nothing is copied to be written.
@@ -88,6 +90,22 @@ struct Wrapped<'a> {
     tests: Option<&'a [Marks]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     station: Option<&'a Station>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    removed: bool,
+}
+
+impl Wrapped<'_> {
+    fn empty() -> Self {
+        Self {
+            v: VERSION,
+            received: 0,
+            observation: None,
+            flags: Marks::default(),
+            tests: None,
+            station: None,
+            removed: false,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -103,6 +121,8 @@ struct Envelope {
     tests: Vec<Marks>,
     #[serde(default)]
     station: Option<Station>,
+    #[serde(default)]
+    removed: bool,
 }
 
 #[derive(Deserialize)]
@@ -151,17 +171,12 @@ impl Entry {
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Observation(received) => received.encode(),
-            Self::Station(station) => write(
-                &Wrapped {
-                    v: VERSION,
-                    received: 0,
-                    observation: None,
-                    flags: Marks::default(),
-                    tests: None,
-                    station: Some(station),
-                },
-                ENTRY_ROOM,
-            ),
+            Self::Station(station) => write(&Wrapped { station: Some(station), ..Wrapped::empty() }, ENTRY_ROOM),
+            Self::Removed(id) => {
+                // For readers that know no removal: they hide a station that is private.
+                let hidden = Station { public: false, ..Station::unregistered(id.clone()) };
+                write(&Wrapped { station: Some(&hidden), removed: true, ..Wrapped::empty() }, ENTRY_ROOM)
+            }
         }
     }
 
@@ -175,6 +190,7 @@ impl Entry {
             Envelope { observation: Some(observation), flags, tests, received, .. } => {
                 Ok(Self::Observation(Received { observation, flags: unpack_flags(flags, &tests), received }))
             }
+            Envelope { station: Some(station), removed: true, .. } => Ok(Self::Removed(station.id)),
             Envelope { station: Some(station), .. } => Ok(Self::Station(station)),
             _ => Err(DecodeError::Malformed("neither an observation nor a station".to_owned())),
         }
@@ -186,6 +202,7 @@ impl Entry {
         match self {
             Self::Observation(received) => &received.observation.station,
             Self::Station(station) => &station.id,
+            Self::Removed(id) => id,
         }
     }
 }
@@ -419,110 +436,4 @@ pub fn decode_forecast(bytes: &[u8]) -> Result<Forecast, DecodeError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use weather::Variable;
-
-    fn received() -> Entry {
-        let observation = Observation {
-            station: StationId::new("X1").unwrap(),
-            time: Time::from_unix(1_790_000_000),
-            values: [(Variable::Temperature, 12.3)].into_iter().collect(),
-            source: None,
-        };
-        let mut flags = Flags::default();
-        flags.mark(weather::quality::Test::Range, Variable::Temperature, weather::quality::Flag::Suspect);
-        Entry::Observation(Received { observation, flags, received: 7 })
-    }
-
-    fn forecast() -> Forecast {
-        let rows = Box::new(std::array::from_fn(|l| std::array::from_fn(|h| (l * 10 + h) as f32 / 10.0)));
-        let mut prediction = Prediction::default();
-        prediction.distributions[0] = Distribution::new(Quantity::Temperature, rows);
-        prediction.precipitation_probability = Some(Box::new([0.125; LEADS]));
-        prediction.wind_direction = Some(Box::new([360.0; LEADS]));
-        Forecast {
-            station: StationId::new("X1").unwrap(),
-            reference_time: Time::from_unix(0),
-            issue_time: Time::from_unix(1),
-            expires: Time::from_unix(2),
-            model: ModelId { name: "m".into(), version: "1".into() },
-            inputs: Inputs { age_seconds: 1, missing_share: 0.5, masked_share: 0.0 },
-            cause: "1-0".into(),
-            revision: 3,
-            prediction,
-        }
-    }
-
-    #[test]
-    fn entries_round_trip() {
-        assert_eq!(Entry::decode(&received().encode()), Ok(received()));
-        let station = Entry::Station(Station::unregistered(StationId::new("X1").unwrap()));
-        assert_eq!(Entry::decode(&station.encode()), Ok(station));
-    }
-
-    #[test]
-    fn forecasts_round_trip_and_are_small() {
-        let bytes = encode_forecast(&forecast());
-        assert_eq!(decode_forecast(&bytes).unwrap(), forecast());
-        assert!(bytes.len() < 1500, "{} bytes for one quantity", bytes.len());
-    }
-
-    #[test]
-    fn judgements_round_trip_and_are_no_forecasts() {
-        let Entry::Observation(Received { observation, flags, .. }) = received() else { unreachable!() };
-        let judgement = Judgement { observation, flags };
-        let bytes = judgement.encode();
-        assert_eq!(Judgement::decode(&bytes), Ok(judgement));
-        assert!(matches!(decode_forecast(&bytes), Err(DecodeError::Malformed(_))));
-        assert!(matches!(Judgement::decode(&encode_forecast(&forecast())), Err(DecodeError::Malformed(_))));
-    }
-
-    #[test]
-    fn every_name_is_written_and_numbers_survive_to_the_last_step() {
-        assert!(NAMES.is_sorted() && Quantity::ALL.iter().all(|quantity| NAMES.contains(&quantity.name())));
-        let mut whole = forecast();
-        for quantity in Quantity::ALL {
-            let numbers = |l: usize, h: usize| match quantity {
-                Quantity::PressureMsl => 870.3 + (l * 48 + h) as f32 * 0.7,
-                Quantity::Temperature | Quantity::DewPoint => -40.07 + (l * 48 + h) as f32 * 0.23,
-                _ => (l * 48 + h) as f32 * 0.37,
-            };
-            let rows = Box::new(std::array::from_fn(|l| std::array::from_fn(|h| numbers(l, h))));
-            whole.prediction.distributions[quantity as usize] = Distribution::new(quantity, rows);
-        }
-        let bytes = encode_forecast(&whole);
-        assert_eq!(decode_forecast(&bytes).unwrap(), whole);
-        assert!(bytes.len() < FORECAST_ROOM, "{} bytes", bytes.len());
-    }
-
-    #[test]
-    fn every_truncation_and_every_flipped_byte_is_an_error_or_a_value_and_never_a_panic() {
-        for bytes in [received().encode(), encode_forecast(&forecast())] {
-            for at in 0..bytes.len() {
-                let _ = (Entry::decode(&bytes[..at]), decode_forecast(&bytes[..at]));
-                let mut flipped = bytes.clone();
-                flipped[at] ^= 0xff;
-                let _ = (Entry::decode(&flipped), decode_forecast(&flipped));
-            }
-        }
-    }
-
-    #[test]
-    fn a_newer_minor_is_read_and_a_newer_major_is_named() {
-        #[derive(Serialize)]
-        struct Newer {
-            v: (u8, u8),
-            station: Station,
-            colour: &'static str,
-        }
-        let station = Station::unregistered(StationId::new("X1").unwrap());
-        let minor = write(&Newer { v: (1, 9), station: station.clone(), colour: "blue" }, 0);
-        assert_eq!(Entry::decode(&minor), Ok(Entry::Station(station.clone())));
-        let major = write(&Newer { v: (2, 0), station, colour: "blue" }, 0);
-        assert_eq!(Entry::decode(&major), Err(DecodeError::Version(2)));
-        let other = rmp_serde::to_vec_named(&std::collections::BTreeMap::from([("v", (3, 0))])).unwrap();
-        assert_eq!(Entry::decode(&other), Err(DecodeError::Version(3)));
-        assert!(matches!(Entry::decode(b"hello"), Err(DecodeError::Malformed(_))));
-    }
-}
+mod tests;

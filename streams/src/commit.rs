@@ -48,6 +48,9 @@ pub struct GivenUp {
 pub struct Batch {
     /// The entries dealt with.
     pub acknowledged: Vec<StreamId>,
+    /// Stations that are no more: their windows, newest observations and latest forecasts go, before
+    /// anything of the following is written.
+    pub removed: Vec<StationId>,
     /// Changed hours of windows.
     pub windows: Vec<WindowField>,
     /// Newest observation of a station, as its stream entry's bytes.
@@ -64,7 +67,7 @@ pub struct Batch {
 impl Batch {
     /// About how many arguments it makes, and of how many bytes: room for them is made once.
     fn arguments(&self) -> usize {
-        let pairs = self.newest.len() + self.forecasts.len();
+        let pairs = self.newest.len() + self.forecasts.len() + self.removed.len();
         16 + self.acknowledged.len() + 3 * self.windows.len() + self.judgements.len() + 2 * pairs
     }
 
@@ -124,9 +127,9 @@ impl Redis {
         named.push(keys.commits(p));
         // Place of each window among the keys, counted from 1 as the script does.
         let mut windows = HashMap::new();
-        for field in &batch.windows {
-            windows.entry(&field.station).or_insert_with(|| {
-                named.push(keys.window(p, &field.station));
+        for station in batch.removed.iter().chain(batch.windows.iter().map(|field| &field.station)) {
+            windows.entry(station).or_insert_with(|| {
+                named.push(keys.window(p, station));
                 named.len()
             });
         }
@@ -135,6 +138,10 @@ impl Redis {
         call.arg(known.map(|known| known.to_string()).unwrap_or_default()).arg(batch.acknowledged.len());
         for id in &batch.acknowledged {
             call.arg(id.to_string());
+        }
+        call.arg(batch.removed.len());
+        for station in &batch.removed {
+            call.arg(station.as_str()).arg(windows.get(station).copied().unwrap_or_default());
         }
         call.arg(batch.windows.len());
         for field in &batch.windows {

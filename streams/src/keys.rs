@@ -72,6 +72,12 @@ impl Keys {
         format!("{}:workers", self.prefix)
     }
 
+    /// Hash: SHA-256 of a station's or network's key, in hexadecimal -> what it opens: `wg:keys`.
+    #[must_use]
+    pub fn key_ring(&self) -> String {
+        format!("{}:keys", self.prefix)
+    }
+
     fn tagged(&self, partition: Partition, rest: &str) -> String {
         format!("{{{}:{partition}}}:{rest}", self.prefix)
     }
@@ -92,6 +98,25 @@ impl Keys {
     #[must_use]
     pub fn stations(&self, partition: Partition) -> String {
         self.tagged(partition, "stations")
+    }
+
+    /// Hash: id of a station that came unregistered and was refused -> when first, when last
+    /// (milliseconds since 1970), how many of its items were refused.
+    #[must_use]
+    pub fn unconfirmed(&self, partition: Partition) -> String {
+        self.tagged(partition, "unconfirmed")
+    }
+
+    /// Hash: station id -> the last of its contacts of which something got in.
+    #[must_use]
+    pub fn contact_accepted(&self, partition: Partition) -> String {
+        self.tagged(partition, "contact:accepted")
+    }
+
+    /// Hash: station id -> the last of its contacts that was refused.
+    #[must_use]
+    pub fn contact_rejected(&self, partition: Partition) -> String {
+        self.tagged(partition, "contact:rejected")
     }
 
     /// Hash: station id -> its newest observation, as in the stream.

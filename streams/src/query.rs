@@ -132,7 +132,7 @@ impl Redis {
 
     /// Asks one thing of each station, a pipeline per partition: one that leaves its partition is refused
     /// by a cluster. The answers come in the order of the stations.
-    async fn of_each<T: redis::FromRedisValue>(
+    pub(crate) async fn of_each<T: redis::FromRedisValue>(
         &self,
         stations: &[StationId],
         ask: impl Fn(&mut redis::Pipeline, Partition, &StationId),
@@ -206,7 +206,8 @@ impl Redis {
             match Entry::decode(bytes) {
                 Ok(Entry::Station(station)) => state.stations.push(station),
                 Ok(Entry::Observation(received)) => state.newest.push(received),
-                Err(_) => state.unreadable += 1,
+                // Nobody writes a removal into these hashes.
+                Ok(Entry::Removed(_)) | Err(_) => state.unreadable += 1,
             }
         }
         for bytes in &latest {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::observation::Observation;
 use crate::quality::{self, Flags, Limits};
+use crate::station::StationId;
 use crate::time::{HOUR, Time};
 use crate::variable::Variable;
 use crate::window::WINDOW_HOURS;
@@ -37,13 +38,15 @@ pub enum Reason {
     PastRetention,
     /// The key does not open this station.
     NotAllowed,
+    /// Nobody has registered this station, and an operator is to confirm who is new.
+    Unconfirmed,
     /// The body is larger, or has more items, than the limit.
     TooLarge,
 }
 
 impl Reason {
     /// Every reason, for metrics that start at zero.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Unparseable,
         Self::WrongType,
         Self::UnknownField,
@@ -55,6 +58,7 @@ impl Reason {
         Self::InFuture,
         Self::PastRetention,
         Self::NotAllowed,
+        Self::Unconfirmed,
         Self::TooLarge,
     ];
 
@@ -73,6 +77,7 @@ impl Reason {
             Self::InFuture => "in_future",
             Self::PastRetention => "past_retention",
             Self::NotAllowed => "not_allowed",
+            Self::Unconfirmed => "unconfirmed",
             Self::TooLarge => "too_large",
         }
     }
@@ -87,12 +92,29 @@ pub struct Rejection {
     pub reason: Reason,
     /// One sentence for a person: what is allowed.
     pub detail: String,
+    /// The station that the item is of, as far as it could be read: its owner can be told.
+    pub station: Option<StationId>,
 }
 
 impl Rejection {
     /// A rejection of `field`.
     pub fn new(field: impl Into<Cow<'static, str>>, reason: Reason, detail: impl Into<String>) -> Self {
-        Self { field: field.into(), reason, detail: detail.into() }
+        Self { field: field.into(), reason, detail: detail.into(), station: None }
+    }
+
+    /// The same, of an item that names its station.
+    #[must_use]
+    pub fn of(self, station: StationId) -> Self {
+        Self { station: Some(station), ..self }
+    }
+
+    /// A station that nobody has registered, where that is an operator's to do.
+    #[must_use]
+    pub fn unconfirmed(station: StationId) -> Self {
+        let detail = format!(
+            "nobody has registered {station}: an operator accepts it with `weatherglass stations accept {station}`"
+        );
+        Self::new("station", Reason::Unconfirmed, detail).of(station)
     }
 }
 

@@ -162,6 +162,7 @@ fn shown(letter: &DeadLetter) -> Value {
     let content = match Entry::decode(&letter.bytes) {
         Ok(Entry::Observation(received)) => json!({"observation": received.observation, "flags": received.flags}),
         Ok(Entry::Station(station)) => json!({"station": station}),
+        Ok(Entry::Removed(id)) => json!({"removed": id}),
         Err(error) => json!({"unreadable": error.to_string(), "text": String::from_utf8_lossy(&letter.bytes)}),
     };
     json!({

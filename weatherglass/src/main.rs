@@ -12,6 +12,7 @@ mod predict;
 mod replay;
 mod service;
 mod simulate;
+mod stations;
 mod telemetry;
 mod train;
 
@@ -46,6 +47,8 @@ enum Command {
     Api(Box<service::ApiArgs>),
     /// Lists, shows, replays or drops entries that could not be processed.
     DeadLetters(Box<dead_letters::Args>),
+    /// Lists, registers, accepts or removes stations, and makes or revokes their keys.
+    Stations(Box<stations::Args>),
     /// Reads raw messages, one a line, and prints what the doors make of them.
     Decode(decode::Args),
     /// Plays recorded observations through the door.
@@ -112,6 +115,7 @@ async fn run_async(command: Command, matches: &clap::ArgMatches) -> anyhow::Resu
         Command::Worker(args) => service::worker(*args).await,
         Command::Api(args) => service::api(*args).await,
         Command::DeadLetters(args) => dead_letters::run(*args).await,
+        Command::Stations(args) => Box::pin(stations::run(*args)).await,
         Command::Replay(args) => Box::pin(replay::run(args)).await,
         Command::Simulate(args) => simulate::post::run(args).await,
         Command::Bench(args) => Box::pin(bench::run(args)).await,

@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 use stack::{Service, Stack, eventually, free_port, observation};
 use streams::server::RedisServer;
 use streams::tail::Payload;
-use streams::{Log, Redis, RedisConfig};
-use weather::{Observation, StationId, Time};
+use streams::{
+    Appender, Contact, KeyRecord, Knock, Log, Outcome, Redis, RedisConfig, Refused, Registration, Scope, Verdict,
+};
+use weather::{Observation, Station, StationId, Time};
 
 struct Cluster(Vec<RedisServer>);
 
@@ -150,4 +152,41 @@ async fn what_disagrees_with_redis_is_refused() {
     assert!(other.contains("\"alps\"") && other.contains("--key-prefix"), "{other}");
     let many = refusal(&RedisConfig { deployment: "alps".into(), partitions: Some(16), ..server.config() }).await;
     assert!(many.contains("--partitions 8"), "{many}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_registry_keeps_to_partitions_and_slots() {
+    let cluster = Cluster::start().await;
+    let config = RedisConfig { redis_url: Some(cluster.url()), ..RedisConfig::default() };
+    let redis = Redis::connect(&config).await.unwrap();
+    let ids: Vec<StationId> = (0..40).map(|n| StationId::new(&format!("S{n}")).unwrap()).collect();
+    let (known, strangers) = ids.split_at(20);
+    for id in known {
+        redis.put_station(&Station::unregistered(id.clone())).await.unwrap();
+    }
+    let received = |id: &StationId| streams::Received {
+        observation: observation(id.as_str(), Time::now(), 1.0),
+        flags: weather::Flags::default(),
+        received: 0,
+    };
+    let appender = Appender::with_registration(redis.clone(), Registration::Confirm);
+    let outcomes = appender.append(&ids.iter().map(received).collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(outcomes.iter().filter(|o| **o == Outcome::Unconfirmed).count(), 20);
+    let refused = Refused { field: "station".into(), reason: "unconfirmed".into(), detail: String::new() };
+    let verdict = Verdict::Rejected(refused);
+    let contact = Contact { time: 1, door: "json".into(), remote: None, verdict, raw: String::new(), cut: false };
+    let knock = |id: &StationId| Knock { station: id.clone(), contact: contact.clone(), refused: 1, listed: true };
+    let written = redis.write_contacts(&ids.iter().map(knock).collect::<Vec<_>>(), 1000).await.unwrap();
+    assert_eq!((written.written, redis.unconfirmed_count().await.unwrap()), (40, 20));
+    assert_eq!(redis.unconfirmed().await.unwrap().len(), 20);
+    assert_eq!(redis.refused_stations(100).await.unwrap().len(), 40);
+    let key =
+        KeyRecord { digest: [7; 32], scopes: vec![Scope::Station(ids[0].clone())], label: "k".into(), created: 0 };
+    redis.put_key(&key).await.unwrap();
+    assert_eq!(redis.key(&key.digest).await.unwrap(), Some(key.clone()));
+    for id in &ids {
+        assert!(redis.remove_station(id).await.unwrap(), "{id}");
+    }
+    assert_eq!((redis.key(&key.digest).await.unwrap(), redis.unconfirmed_count().await.unwrap()), (None, 0));
+    assert!(redis.contacts(strangers).await.unwrap().iter().all(|contacts| contacts.last().is_none()));
 }

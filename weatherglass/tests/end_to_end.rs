@@ -204,7 +204,8 @@ async fn with_auth_a_key_opens_what_it_is_for() {
     let keys = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(keys.path(), "0123456789abcdef MESO-*\n").unwrap();
     let file = format!("--keys-file={}", keys.path().display());
-    let stack = Stack::start_with(&[(Service::Ingest, "--auth"), (Service::Ingest, &file)]).await;
+    let arguments = ["--auth", &file, "--registration=open"].map(|argument| (Service::Ingest, argument));
+    let stack = Stack::start_with(&arguments).await;
     let url = format!("{}/v1/observations", stack.url(Service::Ingest));
     let body = json!([observation("MESO-1", Time::now(), 1.0), observation("OTHER", Time::now(), 1.0)]);
     assert_eq!(stack.client.post(&url).json(&body).send().await.unwrap().status(), 401);

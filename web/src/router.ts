@@ -16,6 +16,11 @@ export const router = createRouter({
       props: true,
     },
     {
+      path: "/contacts",
+      name: "contacts",
+      component: () => import("./contact/ContactsView.vue"),
+    },
+    {
       path: "/:rest(.*)*",
       name: "not-found",
       component: () => import("./shell/NotFound.vue"),

@@ -6,7 +6,7 @@ use std::time::Instant;
 use ::metrics::{counter, histogram};
 use streams::commit::{Batch, Committed};
 use streams::lease::Lease;
-use streams::{Backoff, Delivery, Error, Partition, Redis};
+use streams::{Backoff, Delivery, Entry, Error, Partition, Redis};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -125,7 +125,12 @@ impl Pipeline {
             commits.partition(delivery.partition).acknowledged.push(delivery.id);
             let tally = commits.tally(delivery.partition);
             match entry {
-                Ok(entry) => self.windows.apply(delivery, entry, &mut touched, tally),
+                Ok(entry) => {
+                    self.windows.apply(delivery, entry, &mut touched, tally);
+                    if let Entry::Removed(id) = entry {
+                        commits.partition(delivery.partition).removed.push(id.clone());
+                    }
+                }
                 Err((letter, reason)) => {
                     error!(id = %letter.id, partition = delivery.partition, reason = letter.reason, "an entry is given up");
                     tally.given_up(reason);

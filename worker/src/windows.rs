@@ -127,6 +127,12 @@ impl Windows {
     ) {
         let Some(remembered) = self.stations.get_mut(entry.station()) else { return };
         match entry {
+            Entry::Removed(id) => {
+                self.samples -= remembered.window.samples().len();
+                (remembered.window, remembered.station) = (Window::default(), Station::unregistered(id.clone()));
+                // What the batch had done to it before is gone with it.
+                touched.remove(id);
+            }
             Entry::Station(station) => {
                 // What has just been loaded may hold this very description already, without its forecast.
                 let changed = remembered.station != *station || remembered.loaded == self.clock;

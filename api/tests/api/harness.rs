@@ -64,6 +64,8 @@ pub(crate) struct Api {
 impl Api {
     pub(crate) async fn start(config: api::Config) -> Self {
         scrape();
+        // The HTTP client brings no cryptography of its own; it fails only if there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();

@@ -18,11 +18,13 @@ use weather::{Rejection, Time};
 use super::fields::{Fields, split};
 use super::identity::Consoles;
 use super::{Report, Secret};
-use crate::accept::{Closed, Door, Receipt};
-use crate::auth::{self, Keys};
-use crate::limits::{Limits, TooMany};
+use crate::accept::{Closed, Door, Receipt, count_error};
+use crate::auth::{Gate, bearer};
+use crate::contact::Visit;
+use crate::limits::{Limits, Peer, TooMany};
 use crate::problem::Problem;
 use crate::rain::{Gauges, settle};
+use crate::redact::Shown;
 use crate::{ecowitt, metrics, wunderground};
 
 /// The longest form, bytes: ten times what the largest console sends.
@@ -34,7 +36,7 @@ const KEYED: [&str; 2] = ["ecowitt", "ambient"];
 #[derive(Clone)]
 pub(crate) struct Hall {
     pub(crate) door: Door,
-    pub(crate) keys: Option<Arc<Keys>>,
+    pub(crate) gate: Gate,
     pub(crate) consoles: Arc<Consoles>,
     pub(crate) paths: Arc<[String]>,
     pub(crate) gauges: Gauges,
@@ -51,6 +53,16 @@ pub(crate) struct Route(pub(crate) &'static str);
 enum Language {
     Wunderground,
     Ecowitt,
+}
+
+impl Language {
+    /// What metrics and contacts call the door.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Wunderground => "wunderground",
+            Self::Ecowitt => "ecowitt",
+        }
+    }
 }
 
 /// What became of a report.
@@ -101,12 +113,13 @@ async fn visit(State(hall): State<Hall>, request: Request) -> Response {
         Language::Ecowitt => ecowitt::read(&fields, path_key, now, &hall.consoles),
     };
     let had_counter = report.as_ref().is_ok_and(|report| !report.counters.totals.is_empty());
-    let fate = hall.take(report, &head.headers).await;
+    let door = language.name();
+    let message = Some(shown(&fields, report.as_ref().ok(), path_key, &head.headers));
+    let remote = head.extensions.get::<Peer>().map(|Peer(address)| *address);
+    let visit = Visit { door, remote, message, ..Visit::default() };
+    let fate = hall.take(visit, report, &head.headers).await;
     let mut answer = answer(language, fate, had_counter, &head.headers, now);
-    answer.extensions_mut().insert(Route(match language {
-        Language::Wunderground => "wunderground",
-        Language::Ecowitt => "ecowitt",
-    }));
+    answer.extensions_mut().insert(Route(door));
     answer
 }
 
@@ -116,7 +129,7 @@ impl Hall {
     }
 
     /// Lets a report in whose key opens its station, with the rain that its counters tell.
-    async fn take(&self, report: Result<Report, Rejection>, headers: &HeaderMap) -> Fate {
+    async fn take(&self, visit: Visit, report: Result<Report, Rejection>, headers: &HeaderMap) -> Fate {
         let item = match report {
             Err(rejection) => Err(rejection),
             Ok(report) => {
@@ -125,26 +138,43 @@ impl Hall {
                 if let Err(wait) = self.limits.key(name) {
                     return Fate::Limited(wait);
                 }
-                if self.opens(&report, headers) {
-                    Ok(self.with_rain(report).await)
-                } else {
-                    Err(Rejection::new("PASSWORD", Reason::NotAllowed, "no key of this report opens its station"))
+                match self.opens(&report, headers).await {
+                    Ok(true) => Ok(self.with_rain(report).await),
+                    Ok(false) => {
+                        let detail = "no key of this report opens its station";
+                        let rejection = Rejection::new("PASSWORD", Reason::NotAllowed, detail);
+                        Err(rejection.of(report.observation.station))
+                    }
+                    Err(closed) => return Fate::Closed(closed),
                 }
             }
         };
-        match self.door.accept(vec![item]).await {
+        match self.door.accept_from(visit, vec![item]).await {
             Ok(receipt) => Fate::Kept(receipt),
             Err(closed) => Fate::Closed(closed),
         }
     }
 
     /// Whether one of the keys that came along opens the station.
-    fn opens(&self, report: &Report, headers: &HeaderMap) -> bool {
-        let brought = report.keys.iter().map(Secret::reveal);
-        brought.map(Some).chain([auth::bearer(headers)]).any(|key| {
-            let grant = auth::granted(self.keys.as_deref(), key);
-            grant.is_some_and(|grant| grant.allows(&report.observation.station))
-        })
+    ///
+    /// # Errors
+    /// When none is known to, and Redis can't say of all.
+    async fn opens(&self, report: &Report, headers: &HeaderMap) -> Result<bool, Closed> {
+        let mut unknown = None;
+        for key in report.keys.iter().map(Secret::reveal).map(Some).chain([bearer(headers)]) {
+            match self.gate.grant(key).await {
+                Ok(Some(grant)) if grant.allows(&report.observation.station) => return Ok(true),
+                Ok(_) => {}
+                Err(error) => unknown = Some(error),
+            }
+        }
+        match unknown {
+            Some(error) => {
+                count_error(&error);
+                Err(error.into())
+            }
+            None => Ok(false),
+        }
     }
 
     async fn with_rain(&self, report: Report) -> weather::Observation {
@@ -156,6 +186,13 @@ impl Hall {
         }
         observation
     }
+}
+
+/// What a contact shows of a report: all its fields but the keys.
+fn shown(fields: &Fields<'_>, report: Option<&Report>, path_key: Option<&str>, headers: &HeaderMap) -> Shown {
+    let keys = report.map(|report| report.keys.as_slice()).unwrap_or_default();
+    let secrets: Vec<&str> = keys.iter().map(Secret::reveal).chain(path_key).chain(bearer(headers)).collect();
+    Shown::of_fields(fields.iter(), &secrets)
 }
 
 /// The key in `/ecowitt/KEY` or `/ambient/KEY`.

@@ -9,6 +9,7 @@ use weather::{Admission, Variable};
 
 use super::*;
 use crate::aviation_weather::{AviationWeather, MetarSettings};
+use crate::contact::Recorder;
 use crate::link::Link;
 
 /// What the server does with one connection.
@@ -82,7 +83,8 @@ const PACE: Pace = Pace {
 };
 
 async fn door(redis: &RedisServer) -> Door {
-    Door::new(Link::open(&redis.config(), false).await.unwrap(), None, Admission::default())
+    let link = Link::open(&redis.config(), streams::Registration::Open, false).await.unwrap();
+    Door::new(link, None, Admission::default(), Recorder::default())
 }
 
 fn source(server: &Server) -> AviationWeather {

@@ -32,7 +32,7 @@ async fn what_was_put_is_there_in_order_after_a_restart() {
         drop(batch);
         spool.next().await.unwrap()
     };
-    spool.forget(batch, 2).await.unwrap();
+    spool.forget(batch, 2, 0).await.unwrap();
     assert_eq!(spool.held(), Held::default());
     assert!(spool.next().await.unwrap().observations.is_empty());
     spool.put(&all[..1]).await.unwrap();
@@ -46,7 +46,7 @@ async fn what_comes_while_a_batch_is_out_stays() {
     spool.put(&[received("A", 1)]).await.unwrap();
     let batch = spool.next().await.unwrap();
     spool.put(&[received("A", 2)]).await.unwrap();
-    spool.forget(batch, 0).await.unwrap();
+    spool.forget(batch, 0, 0).await.unwrap();
     assert!(spool.holds_any());
     assert_eq!(spool.next().await.unwrap().observations.len(), 1);
     tokio::time::timeout(Duration::from_secs(1), spool.filled()).await.unwrap();
@@ -65,7 +65,7 @@ async fn a_full_spool_takes_nothing_more_until_it_was_emptied() {
     assert_eq!(spool.put(&one).await, Err(SpoolError::Full(0)));
     assert_eq!(spool.held().observations, kept);
     let batch = spool.next().await.unwrap();
-    spool.forget(batch, 0).await.unwrap();
+    spool.forget(batch, 0, 0).await.unwrap();
     spool.put(&one).await.unwrap();
 }
 
@@ -99,7 +99,7 @@ async fn a_damaged_record_is_put_aside_and_the_rest_is_given() {
     let stations: Vec<&str> = batch.observations.iter().map(|r| r.observation.station.as_str()).collect();
     assert_eq!(stations, ["BEFORE", "AFTER"]);
     assert_eq!(spool.held().observations, 2);
-    spool.forget(batch, 0).await.unwrap();
+    spool.forget(batch, 0, 0).await.unwrap();
     assert_eq!(spool.held(), Held::default());
     spool.close().await;
     let file = Database::open(folder.path().join(FILE)).unwrap();

@@ -1,4 +1,6 @@
 import type {
+  ContactList,
+  Contacts,
   Forecast,
   Observation,
   Observations,
@@ -86,3 +88,18 @@ export async function fetchForecast(
 export async function fetchStation(id: string, signal?: AbortSignal): Promise<Station> {
   return (await get<StationFeature>(`/api/v1/stations/${encodeURIComponent(id)}`, signal)).properties;
 }
+
+/** null for a station that nobody knows. */
+export async function fetchContacts(station: string, signal?: AbortSignal): Promise<Contacts | null> {
+  try {
+    return await get<Contacts>(`/api/v1/stations/${encodeURIComponent(station)}/contact`, signal);
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return null;
+    throw error;
+  }
+}
+
+export const fetchContactList = (
+  state: "unconfirmed" | "rejected",
+  signal?: AbortSignal,
+): Promise<ContactList> => get<ContactList>(`/api/v1/contacts?state=${state}`, signal);

@@ -21,6 +21,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/contacts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Stations that are not let in
+         * @description With the last contact of each; the latest first, at most 500.
+         */
+        get: operations["contacts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/live": {
         parameters: {
             query?: never;
@@ -35,7 +55,7 @@ export interface paths {
          *     server `ServerFrame`. A subscription is answered by a snapshot, then updates. A snapshot comes in
          *     frames of about half a megabyte: all but the last say `more` and have no cursor, and together
          *     they are everything there is to show. Stations that are private or unknown are left out of it
-         *     without a word; one that is made private while subscribed is told on the `station` channel, with
+         *     without a word; one that is made private or removed while subscribed is told on the `station` channel, with
          *     the state `removed`. Every update has a cursor: a client that comes back with its last one gets
          *     what it missed and then `recovered`.
          *     A client that reads slowly gets the newest state of each station. Close codes: 1001 the server
@@ -94,6 +114,27 @@ export interface paths {
         };
         /** One station */
         get: operations["one_station"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{id}/contact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A station's last contacts
+         * @description What it sent last, whether that got in, and if not, why. Also of a station that nobody has registered,
+         *     while it waits for an operator.
+         */
+        get: operations["contact"];
         put?: never;
         post?: never;
         delete?: never;
@@ -209,6 +250,48 @@ export interface components {
         }) | {
             /** @enum {string} */
             type: "ping";
+        };
+        /** @description One message of a station. */
+        Contact: {
+            /** @description Whether `raw` is only its beginning. */
+            cut: boolean;
+            /** @description What would be right, for a person. */
+            detail?: string;
+            /** @description By which door: `json`, `wunderground`, ... */
+            door: string;
+            /** @description The field at fault, of one that was refused. */
+            field?: string;
+            /** @description What became of it. */
+            outcome: components["schemas"]["Outcome"];
+            /** @description What was sent, without secrets; of what could be read it may be our reading of it. */
+            raw: string;
+            /** @description The kind of fault: `bad_time`, `out_of_range`, `unconfirmed`, ... */
+            reason?: string;
+            /**
+             * Format: date-time
+             * @description When it came, RFC 3339.
+             */
+            time: string;
+        };
+        /** @description Some stations' last contacts. */
+        ContactList: {
+            /** @description The latest first. */
+            contacts: components["schemas"]["Contacts"][];
+            /** @description Whether there are more than are listed. */
+            more: boolean;
+        };
+        /** @description The last contacts of a station. */
+        Contacts: {
+            /** @description The last that got in. */
+            accepted?: components["schemas"]["Contact"];
+            /** @description The very last; absent when none is known. */
+            last?: components["schemas"]["Contact"];
+            /** @description The last that was refused. */
+            rejected?: components["schemas"]["Contact"];
+            /** @description Whose. */
+            station: string;
+            /** @description Present while the station waits for an operator to accept it. */
+            unconfirmed?: components["schemas"]["Unconfirmed"];
         };
         /** @description A client frame that could not be followed. The session goes on. */
         ErrorFrame: {
@@ -440,6 +523,11 @@ export interface components {
             /** @description Whose. */
             station: string;
         };
+        /**
+         * @description What became of a message.
+         * @enum {string}
+         */
+        Outcome: "accepted" | "duplicate" | "rejected";
         /** @description A GeoJSON point. */
         Point: {
             /** @description Degrees east, degrees north, and metres above sea level when known. */
@@ -624,6 +712,24 @@ export interface components {
              */
             stations?: string[] | null;
         };
+        /** @description That a station came which nobody has registered. */
+        Unconfirmed: {
+            /**
+             * Format: date-time
+             * @description When it came first, RFC 3339.
+             */
+            first: string;
+            /**
+             * Format: date-time
+             * @description When it came last.
+             */
+            last: string;
+            /**
+             * Format: int64
+             * @description How many of its items have been refused.
+             */
+            refused: number;
+        };
         /** @description Ends a subscription. */
         UnsubscribeFrame: {
             /** @description Which. */
@@ -670,6 +776,51 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    contacts: {
+        parameters: {
+            query: {
+                /** @description Which stations. */
+                state: "unconfirmed" | "rejected";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContactList"];
+                };
+            };
+            /** @description Nothing changed since the ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
             };
         };
     };
@@ -797,6 +948,59 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    contact: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The station's identifier */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Contacts"];
+                };
+            };
+            /** @description Nothing changed since the ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

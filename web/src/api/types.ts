@@ -23,6 +23,12 @@ export type ForecastVariable = keyof Schemas["Variables"];
 export type Quantiles = Schemas["Quantiles"];
 export type Quantile = keyof Quantiles;
 
+/** One message of a station, let in or refused. */
+export type Contact = Schemas["Contact"];
+/** What was heard of a station last. */
+export type Contacts = Schemas["Contacts"];
+export type ContactList = Schemas["ContactList"];
+
 export type Problem = Schemas["Problem"];
 
 export type ClientFrame = Schemas["ClientFrame"];

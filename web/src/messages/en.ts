@@ -100,6 +100,7 @@ export const en = {
   "empty.copy": "Copy",
   "empty.copied": "Copied",
   "empty.after": "Any name of letters, digits and “_ . : -” makes a new station.",
+  "empty.refused": "Something was sent and nothing appears? See who was refused.",
 
   "map.label": "Map of stations",
   "map.colourBy": "Colour by",
@@ -173,6 +174,25 @@ export const en = {
   "chart.read.dewPoint": "dew point {value} {unit}",
   "chart.read.rain": "{value} mm in the hour",
   "chart.read.rainForecast": "{probability} chance, {median} mm, up to {q90} mm",
+
+  "contact.title": "Last contact",
+  "contact.accepted": "accepted",
+  "contact.duplicate": "had it already",
+  "contact.rejected": "refused",
+  "contact.door": "by {door}",
+  "contact.raw": "What was sent",
+  "contact.raw.none": "Of what was sent nothing can be shown.",
+  "contact.nothing": "Nothing has come from this station since contacts are noted.",
+  "contact.waits": "Nobody has registered this station; {refused} of its readings were refused. An operator lets it in with",
+
+  "contacts.title": "Who was refused",
+  "contacts.about":
+    "Stations that send and are not let in, with what they sent last and why it was refused. A station that is not here, nor among the stations, has not reached us at all.",
+  "contacts.loading": "Looking …",
+  "contacts.none": "Nobody: what has come in last from every station was good.",
+  "contacts.waiting": "Not registered",
+  "contacts.refused": "Last message refused",
+  "contacts.link": "Refused",
 
   "direction.N": "N",
   "direction.NE": "NE",
