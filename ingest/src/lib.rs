@@ -10,14 +10,20 @@ mod config;
 pub mod decode;
 mod dialect;
 mod drain;
+pub mod files;
+mod ghcnh;
 mod http;
+mod iem;
+mod isd_lite;
 mod link;
 pub mod metrics;
 mod pieces;
 mod problem;
 mod spool;
+mod table;
 
 pub use config::Config;
+pub use isd_lite::station_of as isd_lite_station;
 pub use spool::SpoolError;
 
 use std::time::Duration;
