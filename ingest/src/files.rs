@@ -137,6 +137,12 @@ pub trait LineReader: Send {
         Held::Nothing
     }
 
+    /// Which lines the items of the last call came from, counted from 1 over all calls of `read`; none when
+    /// each came from the line just read.
+    fn origins(&self) -> Option<&[u64]> {
+        None
+    }
+
     /// Whether its columns are known.
     fn header(&self) -> Header<'_> {
         Header::Known

@@ -86,10 +86,14 @@ pub(crate) struct Reader {
     unusable: Option<String>,
     /// Reports of one hour, in their order.
     held: Vec<Observation>,
+    /// The line that each of them came in.
+    held_lines: Vec<u64>,
     /// The place of each station's newest one among them.
     newest: HashMap<StationId, usize>,
-    /// Lines that went into `held`.
-    lines: usize,
+    /// Lines read so far.
+    lines: u64,
+    /// The lines of what the last call handed out.
+    origins: Vec<u64>,
     reports_sea_level: HashSet<StationId>,
     described: Described,
     dropped: Dropped,
@@ -102,8 +106,10 @@ impl Reader {
             layout: None,
             unusable: None,
             held: Vec::new(),
+            held_lines: Vec::new(),
             newest: HashMap::new(),
             lines: 0,
+            origins: Vec::new(),
             reports_sea_level: HashSet::new(),
             described: Described::default(),
             dropped: Dropped::default(),
@@ -200,6 +206,7 @@ impl Reader {
 
     /// Holds a report, and settles which of its hour and station has the hour's rain.
     fn hold(&mut self, mut observation: Observation) {
+        self.held_lines.push(self.lines);
         if let Some(earlier) = self.newest.get(&observation.station).and_then(|at| self.held.get_mut(*at)) {
             let count = |o: &Observation| o.values.get(Variable::Precipitation);
             match (count(earlier), count(&observation)) {
@@ -220,7 +227,7 @@ impl Reader {
 
     fn release(&mut self) -> Items {
         self.newest.clear();
-        self.lines = 0;
+        self.origins = std::mem::take(&mut self.held_lines);
         // Taking the rain away may have left nothing.
         std::mem::take(&mut self.held)
             .into_iter()
@@ -249,9 +256,12 @@ fn oktas(code: &str) -> Option<u8> {
 impl LineReader for Reader {
     fn read(&mut self, line: &str, _now: Time) -> Items {
         let line = line.trim_end_matches(['\r', '\n']);
+        self.lines += 1;
+        self.origins.clear();
         if line.trim().is_empty() || line.starts_with('#') {
             return Items::new();
         }
+        self.origins.push(self.lines);
         if self.layout.is_none() {
             return self.take_header(line).err().map(Err).into_iter().collect();
         }
@@ -262,7 +272,6 @@ impl LineReader for Reader {
                 let same = |o: &Observation| o.time.unix().div_euclid(HOUR_SECONDS) == hour;
                 let stays = self.held.first().is_some_and(same) && self.held.len() < MOST_HELD;
                 let released = if stays { Items::new() } else { self.release() };
-                self.lines += 1;
                 self.hold(observation);
                 released
             }
@@ -274,11 +283,15 @@ impl LineReader for Reader {
     }
 
     fn held(&self) -> Held {
-        match self.lines {
-            0 => Held::Nothing,
-            1 => Held::LastLine,
+        match self.held_lines.as_slice() {
+            [] => Held::Nothing,
+            [line] if *line == self.lines => Held::LastLine,
             _ => Held::More,
         }
+    }
+
+    fn origins(&self) -> Option<&[u64]> {
+        Some(&self.origins)
     }
 
     fn header(&self) -> Header<'_> {
@@ -405,7 +418,11 @@ mod tests {
             held.push(reader.held());
         }
         assert_eq!(held, [Held::Nothing, Held::LastLine, Held::More, Held::LastLine]);
+        assert_eq!(reader.origins(), Some(&[2, 3][..]));
+        assert!(reader.read("A,never,50", Time::from_unix(0))[0].is_err());
+        assert_eq!((reader.origins(), reader.held()), (Some(&[5][..]), Held::More));
         assert_eq!((reader.finish().len(), reader.held()), (1, Held::Nothing));
+        assert_eq!(reader.origins(), Some(&[4][..]));
     }
 
     proptest! {

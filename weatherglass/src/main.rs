@@ -1,5 +1,6 @@
 //! The one command of Weatherglass.
 
+mod backfill;
 mod bench;
 mod dead_letters;
 mod decode;
@@ -48,6 +49,8 @@ enum Command {
     DeadLetters(Box<dead_letters::Args>),
     /// Reads raw messages, one a line, and prints what the doors make of them.
     Decode(decode::Args),
+    /// Posts files of observations to a running door, and what is added to them.
+    Backfill(Box<backfill::Args>),
     /// Plays recorded observations through the door.
     Replay(replay::Args),
     /// Posts the observations of a made-up network to a running door.
@@ -108,6 +111,7 @@ async fn run_async(command: Command, matches: &clap::ArgMatches) -> anyhow::Resu
         Command::Worker(args) => service::worker(*args).await,
         Command::Api(args) => service::api(*args).await,
         Command::DeadLetters(args) => dead_letters::run(*args).await,
+        Command::Backfill(args) => Box::pin(backfill::run(*args)).await,
         Command::Replay(args) => Box::pin(replay::run(args)).await,
         Command::Simulate(args) => simulate::post::run(args).await,
         Command::Bench(args) => Box::pin(bench::run(args)).await,
