@@ -198,13 +198,18 @@ pub fn detect(beginning: &[u8]) -> Detected {
     let mut complete = lines.filter(|line| line.ends_with(b"\n")).map(<[u8]>::trim_ascii);
     let telling = complete.find(|line| !line.is_empty() && !line.starts_with(b"#"));
     let Some(line) = telling else {
-        let text = beginning.iter().all(|b| *b == b'\t' || *b == b'\n' || *b == b'\r' || *b >= b' ');
-        return if text { Detected::TooEarly } else { Detected::Unknown(seen(beginning)) };
+        return if is_text(beginning) { Detected::TooEarly } else { Detected::Unknown(seen(beginning)) };
     };
     match std::str::from_utf8(line).ok().and_then(format_of) {
         Some(format) => Detected::Known(format),
         None => Detected::Unknown(seen(line)),
     }
+}
+
+/// Whether bytes could be the beginning of a text, which may end within a character.
+fn is_text(bytes: &[u8]) -> bool {
+    let utf8 = std::str::from_utf8(bytes).map_or_else(|error| error.error_len().is_none(), |_| true);
+    utf8 && bytes.iter().all(|b| *b >= b' ' || matches!(*b, b'\t' | b'\n' | b'\r'))
 }
 
 /// The format whose first line this could be.

@@ -73,12 +73,14 @@ fn what_is_unknown_is_said() {
     assert_eq!(detect(b""), Detected::TooEarly);
     assert_eq!(detect(b"station,ti"), Detected::TooEarly);
     assert_eq!(detect(b"# DEBUG\n"), Detected::TooEarly);
+    assert_eq!(detect(b"# caf\xc3"), Detected::TooEarly);
     for (bytes, said) in [
         (&b"\x1f\x8b\x08\x00"[..], "gzip"),
         (b"[{\"station\":\"A\"}]\n", "one object a line"),
         (b"\x00\x01\x02\x7f", "begins with"),
         (b"temperature;wind\n1;2\n", "temperature;wind"),
         (b"\xff\xfe\xfd\n", "begins with"),
+        (b"\xa5\xa5\xa5", "begins with"),
     ] {
         let Detected::Unknown(words) = detect(bytes) else { panic!("{bytes:?}") };
         assert!(words.contains(said), "{words}");

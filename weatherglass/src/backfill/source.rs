@@ -182,9 +182,11 @@ impl<'a> Lines<'a> {
             lines.feed();
         }
         lines.reader.stations();
-        lines.input.seek(SeekFrom::Start(job.from.at)).map_err(|error| error.to_string())?;
-        lines.ahead = job.from.lines.saturating_sub(lines.calls);
-        (lines.here, lines.settled) = (job.from, job.from);
+        // A position before the header was that of a file which had none yet.
+        let from = if lines.here.at > job.from.at { lines.here } else { job.from };
+        lines.input.seek(SeekFrom::Start(from.at)).map_err(|error| error.to_string())?;
+        lines.ahead = from.lines.saturating_sub(lines.calls);
+        (lines.here, lines.settled) = (from, from);
         Ok(lines)
     }
 
@@ -366,7 +368,7 @@ mod tests {
                 Held::More => {}
             }
             let rest = reports(lines.settled, false);
-            assert_eq!([handed_out.clone(), rest].concat(), all, "after {:?}", lines.here);
+            assert!([handed_out.clone(), rest].concat() == all, "after {:?}", lines.here);
         }
     }
 

@@ -66,8 +66,11 @@ impl Watch {
         // One change that has not been looked at is as good as many.
         let (sender, changes) = mpsc::channel(1);
         let told = sender.clone();
-        let made = notify::recommended_watcher(move |_: notify::Result<notify::Event>| {
-            let _ = told.try_send(());
+        let made = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // That somebody reads is no change; it may be us.
+            if !event.is_ok_and(|event| event.kind.is_access()) {
+                let _ = told.try_send(());
+            }
         });
         let watching = made.and_then(|mut watcher| {
             for path in paths {

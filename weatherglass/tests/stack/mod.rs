@@ -96,6 +96,8 @@ impl Stack {
     }
 
     async fn start_these(services: &[Service], url: Option<&str>, extra: &[(Service, &str)]) -> Self {
+        // The HTTP client brings no cryptography of its own; it fails only if there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut ports = HashMap::new();
         for service in Service::ALL {
             ports.insert((service, false), free_port());
