@@ -54,7 +54,7 @@ enum Command {
     /// Plays recorded observations through the door.
     Replay(replay::Args),
     /// Posts the observations of a made-up network to a running door.
-    Simulate(simulate::post::Args),
+    Simulate(Box<simulate::post::Args>),
     /// Trains a model version on recorded observations.
     Train(train::TrainArgs),
     /// Scores a model version beside its baselines.
@@ -115,7 +115,7 @@ async fn run_async(command: Command, matches: &clap::ArgMatches) -> anyhow::Resu
         Command::DeadLetters(args) => dead_letters::run(*args).await,
         Command::Backfill(args) => Box::pin(backfill::run(*args)).await,
         Command::Replay(args) => Box::pin(replay::run(args)).await,
-        Command::Simulate(args) => simulate::post::run(args).await,
+        Command::Simulate(args) => simulate::post::run(*args).await,
         Command::Bench(args) => Box::pin(bench::run(args)).await,
         Command::Healthcheck(args) => healthcheck::run(args).await,
         Command::Train(_)
