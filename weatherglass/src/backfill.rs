@@ -40,6 +40,8 @@ use watch::Watch;
 const BATCH: usize = 1000;
 /// Rounds read ahead of the one being sent; the reader waits when they are full.
 const AHEAD: usize = 1;
+/// How long requests in flight may take after shutdown was asked for.
+const GRACE: Duration = Duration::from_secs(5);
 /// How often a summary is printed while folders are watched and something came.
 const REPORT: Duration = Duration::from_secs(60);
 
@@ -267,8 +269,17 @@ impl Backfill {
             if self.shutdown.is_cancelled() {
                 break;
             }
-            (position, _) = (round.position, progress.advance(&name, round.bytes, round.observations.len() as u64));
-            self.post(&path, round).await?;
+            progress.advance(&name, round.bytes, round.observations.len() as u64);
+            let (reached, shutdown) = (round.position, self.shutdown.clone());
+            let patience = async {
+                shutdown.cancelled().await;
+                tokio::time::sleep(GRACE).await;
+            };
+            tokio::select! {
+                posted = self.post(&path, round) => posted?,
+                () = patience => break,
+            }
+            position = reached;
             self.state.note(&path, stamp, format, position, false)?;
         }
         // A reader that waits to hand out a round ends with the channel.

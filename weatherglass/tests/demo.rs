@@ -62,6 +62,7 @@ impl Demo {
 
     async fn get(&self, path: &str) -> Value {
         let url = format!("http://127.0.0.1:{}{path}", self.api);
+        let _ = rustls::crypto::ring::default_provider().install_default();
         reqwest::get(url).await.unwrap().json().await.unwrap_or_default()
     }
 }

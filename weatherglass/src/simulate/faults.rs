@@ -12,8 +12,8 @@ const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
 /// The seed's numbers for faults begin with this channel.
 const CHANNEL: u64 = 300;
-/// The longest that a single wrong report may take: that of the history's steps.
-pub(crate) const ONE_REPORT: i64 = 600;
+/// The steps of a history, s.
+const STEP: i64 = 600;
 
 /// What can be wrong with a station.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Kind {
     const fn times(self) -> (i64, i64, i64) {
         match self {
             Self::Stuck => (DAY, 4 * HOUR, 14 * HOUR),
-            Self::Spike => (6 * HOUR, ONE_REPORT, ONE_REPORT),
+            Self::Spike => (6 * HOUR, STEP, STEP),
             Self::Drift => (5 * DAY, 3 * DAY, 4 * DAY),
             Self::Unit => (3 * DAY, DAY, 2 * DAY),
             Self::Clock => (2 * DAY, 6 * HOUR, DAY),
@@ -110,7 +110,6 @@ impl Episode {
     fn spoiled(&self, variable: Variable, good: f64, time: Time, then: &Values) -> f64 {
         match (self.kind, variable) {
             (Kind::Stuck, _) => then.get(variable).map_or(good, f64::from),
-            (Kind::Spike, Variable::WindSpeed) => good + self.amount.abs(),
             (Kind::Spike, _) => good + self.amount,
             (Kind::Drift, Variable::RelativeHumidity) => (good + self.amount * self.share(time)).clamp(1.0, 100.0),
             (Kind::Drift, _) => good + self.amount * self.share(time),
@@ -143,13 +142,7 @@ impl Faults {
     /// A `share` of the stations, 0 to 1, that report every `interval` seconds.
     pub(crate) fn new(seed: u64, kinds: Vec<Kind>, share: f64, interval: i64) -> Option<Self> {
         let any = !kinds.is_empty() && share > 0.0;
-        any.then(|| Self {
-            seed,
-            kinds,
-            share,
-            one_report: interval.clamp(1, ONE_REPORT),
-            step: interval.max(ONE_REPORT),
-        })
+        any.then(|| Self { seed, kinds, share, one_report: interval.clamp(1, HOUR), step: interval.max(STEP) })
     }
 
     /// The kind of fault of a station; none if it is sound.
@@ -191,7 +184,7 @@ impl Faults {
         let mut lasts = shortest + (draw(0) * (longest - shortest) as f64) as i64;
         let mut begin = slot * length + (draw(1) * (length - lasts) as f64) as i64;
         if kind == Kind::Spike {
-            // On the hour, where histories report too; so short that no second report falls into it.
+            // On the hour, when a history reports too; too short for a second report.
             (begin, lasts) = (begin.div_euclid(HOUR) * HOUR, self.one_report);
         }
         let variables = kind.variables();
@@ -200,7 +193,7 @@ impl Faults {
         let size = |small: f64, large: f64| sign * (small + (large - small) * draw(4));
         let amount = match (kind, variable) {
             (Kind::Spike, Some(Variable::PressureMsl)) => size(10.0, 30.0),
-            (Kind::Spike, Some(Variable::WindSpeed)) => size(20.0, 45.0),
+            (Kind::Spike, Some(Variable::WindSpeed)) => size(20.0, 45.0).abs(),
             (Kind::Spike, _) => size(8.0, 20.0),
             (Kind::Drift, Some(Variable::PressureMsl)) => size(5.0, 10.0),
             (Kind::Drift, Some(Variable::RelativeHumidity)) => size(15.0, 30.0),

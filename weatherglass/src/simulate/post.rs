@@ -195,7 +195,9 @@ fn write(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let to = args.to.unwrap_or_else(Time::now);
-    let from = args.from.unwrap_or(to - args.history * 3600);
+    // On whole intervals, as the reports of a history are.
+    let whole = |time: Time| Time::from_unix(-(-time.unix()).div_euclid(interval) * interval);
+    let from = whole(args.from.unwrap_or(to - args.history * 3600));
     if from >= to {
         bail!("--from {from} is not before --to {to}");
     }

@@ -133,7 +133,8 @@ mod tests {
         let mut truth = Truth::create(&list, from - 86_400).unwrap();
         truth.extend(&network, to).unwrap();
         let mut in_one: Vec<String> = std::fs::read_to_string(&list).unwrap().lines().map(str::to_owned).collect();
-        (in_one.sort_unstable(), in_two.sort_unstable());
+        in_one.sort_unstable();
+        in_two.sort_unstable();
         assert!(in_one == in_two && in_one.len() > 60, "{}", in_one.len());
         for kind in ["gap", "spike", "unit"] {
             assert!(in_one.iter().any(|line| line.contains(&format!(",{kind},"))), "{kind}");
