@@ -169,6 +169,26 @@ async fn a_watched_folder_is_read_as_it_grows() {
 }
 
 #[tokio::test]
+async fn a_door_that_is_away_is_waited_for() {
+    let mut stack = Stack::ingest_only(&[]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("station.csv");
+    let row = |minutes: i64| format!("W1,{},1.5", Time::now() - minutes * 60);
+    fs::write(&path, format!("station,time,temperature\n{}\n", row(9))).unwrap();
+    let mut command = backfill(&stack, folder.path(), &[path.to_str().unwrap(), "--watch"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually("the first line", || async { count(&stack, "accepted").await == 1 }).await;
+    stack.kill(Service::Ingest);
+    writeln!(OpenOptions::new().append(true).open(&path).unwrap(), "{}\n{}", row(8), row(7)).unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stack.spawn(Service::Ingest);
+    stack.ready(Service::Ingest).await;
+    eventually("what came while it was away", || async { count(&stack, "accepted").await == 2 }).await;
+    let words = stopped(child);
+    assert!(words.contains("received 3: accepted 3, duplicates 0"), "{words}");
+}
+
+#[tokio::test]
 async fn a_parquet_file_is_read_once_it_is_complete() {
     let Some(recordings) = recordings() else {
         eprintln!("SKIPPED: no recordings: set WEATHERGLASS_DATA to a folder with tables/*.parquet");
