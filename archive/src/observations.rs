@@ -1,6 +1,7 @@
 //! A file of observations as an iterator.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use weather::{Observation, StationId, Time, Values};
@@ -59,8 +60,10 @@ pub(crate) enum Rows {
 }
 
 impl Rows {
+    /// Parquet by its first bytes or its name, CSV by its name.
     fn open(path: &Path) -> Result<Self, ArchiveError> {
         match path.extension().and_then(|e| e.to_str()) {
+            _ if is_parquet(path) => Ok(Self::Parquet(Box::new(ParquetFile::open(path)?))),
             Some("parquet") => Ok(Self::Parquet(Box::new(ParquetFile::open(path)?))),
             Some("csv") => Ok(Self::Csv(Box::new(CsvFile::open(path)?))),
             _ => Err(ArchiveError::Kind { path: path.to_owned() }),
@@ -88,6 +91,12 @@ impl Rows {
             Self::Csv(file) => file.layout.without_values(),
         }
     }
+}
+
+/// Whether a file says of itself that it is Parquet.
+fn is_parquet(path: &Path) -> bool {
+    let mut magic = [0; 4];
+    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && &magic == b"PAR1"
 }
 
 /// The observations of a file, in its order. An error ends them.

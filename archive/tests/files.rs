@@ -147,6 +147,14 @@ fn parquet_with_every_time_unit() {
 }
 
 #[test]
+fn parquet_is_known_by_its_content_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("no-such-name");
+    write_parquet(&path, "MILLIS", 1_000);
+    assert!(!all(&path).0.is_empty());
+}
+
+#[test]
 fn filters_by_time_and_station() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.parquet");

@@ -6,6 +6,7 @@ use weather::{Observation, Rejection, Time};
 
 use crate::console::Report;
 use crate::dialect::{self, Encoding, Unreadable};
+use crate::files::{self, Format, Hints, Items, LineReader};
 use crate::rain::{Memory, settle};
 use crate::{ambient, ecowitt, mqtt, wunderground};
 
@@ -31,33 +32,49 @@ type ReadReport = fn(&str, Time) -> Result<Report, Rejection>;
 const CONSOLES: [(&str, ReadReport); 3] =
     [("wunderground", wunderground::read_line), ("ecowitt", ecowitt::read_line), ("ambient", ambient::read_line)];
 
+/// Dialects whose lines are known only by those before them: files, with their header.
+const FILES: [Format; 5] = [Format::Csv, Format::Ndjson, Format::Iem, Format::Ghcnh, Format::IsdLite];
+
 /// The names of the dialects that can be decoded.
 pub fn dialects() -> impl Iterator<Item = &'static str> {
-    DIALECTS.iter().map(|(name, _)| *name).chain(CONSOLES.iter().map(|(name, _)| *name))
+    let messages = DIALECTS.iter().map(|(name, _)| *name);
+    messages.chain(CONSOLES.iter().map(|(name, _)| *name)).chain(FILES.map(Format::name))
 }
 
-/// What the door of that dialect makes of one message that arrives at `now`; none for an unknown dialect.
+/// A reader of messages of that dialect, one after the other; none for an unknown dialect.
 #[must_use]
-pub fn decode(name: &str, message: &str, now: Time) -> Option<Vec<Result<Observation, Rejection>>> {
-    Decoder::default().decode(name, message, now)
+pub fn reader(name: &str, hints: Hints) -> Option<Box<dyn LineReader>> {
+    if let Some((_, read)) = DIALECTS.iter().find(|(known, _)| *known == name) {
+        return Some(Box::new(Messages(*read)));
+    }
+    if let Some((_, read)) = CONSOLES.iter().find(|(known, _)| *known == name) {
+        return Some(Box::new(Reports { read: *read, rain: Memory::default() }));
+    }
+    files::reader(Format::from_name(name)?, hints)
 }
 
-/// Decodes message after message and remembers what rain counters showed.
-#[derive(Default)]
-pub struct Decoder {
+/// A dialect whose every message stands by itself.
+struct Messages(Read);
+
+impl LineReader for Messages {
+    fn read(&mut self, line: &str, now: Time) -> Items {
+        (self.0)(line, now)
+    }
+}
+
+/// A dialect of consoles: what rain counters showed is remembered.
+struct Reports {
+    read: ReadReport,
     rain: Memory,
 }
 
-impl Decoder {
-    /// As [`decode`], after the messages before it.
-    pub fn decode(&mut self, name: &str, message: &str, now: Time) -> Option<Vec<Result<Observation, Rejection>>> {
-        if let Some((_, read)) = CONSOLES.iter().find(|(known, _)| *known == name) {
-            return Some(vec![read(message, now).map(|report| self.with_rain(report))]);
-        }
-        let (_, read) = DIALECTS.iter().find(|(known, _)| *known == name)?;
-        Some(read(message, now))
+impl LineReader for Reports {
+    fn read(&mut self, line: &str, now: Time) -> Items {
+        vec![(self.read)(line, now).map(|report| self.with_rain(report))]
     }
+}
 
+impl Reports {
     fn with_rain(&mut self, report: Report) -> Observation {
         let Report { mut observation, counters, .. } = report;
         if !counters.totals.is_empty() {
@@ -66,6 +83,15 @@ impl Decoder {
         }
         observation
     }
+}
+
+/// What the door of that dialect makes of one message that arrives at `now`; none for an unknown dialect.
+#[must_use]
+pub fn decode(name: &str, message: &str, now: Time) -> Option<Vec<Result<Observation, Rejection>>> {
+    let mut reader = reader(name, Hints::default())?;
+    let mut items = reader.read(message, now);
+    items.extend(reader.finish());
+    Some(items)
 }
 
 /// A body that can't be read is one refused item.

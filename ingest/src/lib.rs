@@ -19,7 +19,11 @@ pub mod decode;
 mod dialect;
 mod drain;
 mod ecowitt;
+pub mod files;
+mod ghcnh;
 mod http;
+mod iem;
+mod isd_lite;
 mod limits;
 mod link;
 pub mod metar;
@@ -35,10 +39,12 @@ mod redact;
 pub mod registry;
 mod serve;
 mod spool;
+mod table;
 mod tls;
 mod wunderground;
 
 pub use config::Config;
+pub use isd_lite::station_of as isd_lite_station;
 pub use mqtt::Args as MqttArgs;
 pub use spool::SpoolError;
 

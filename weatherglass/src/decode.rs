@@ -5,8 +5,10 @@ use std::io::{BufRead, Write};
 
 use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
+use ingest::files::Hints;
+use jiff::tz::TimeZone;
 use serde_json::json;
-use weather::{Admission, Observation, Rejection, Time};
+use weather::{Admission, Observation, Rejection, StationId, Time};
 
 /// `weatherglass decode`.
 #[derive(clap::Args)]
@@ -17,6 +19,20 @@ pub(crate) struct Args {
     /// When the messages arrived, RFC 3339; now if not given.
     #[arg(long, value_name = "TIME")]
     received: Option<String>,
+    /// Whose observations they are, for a dialect that does not say it: isd-lite.
+    #[arg(long, value_name = "ID", value_parser = parse_station)]
+    station: Option<StationId>,
+    /// The time zone of times that carry none, such as America/Chicago: iem. UTC if not given.
+    #[arg(long, value_name = "ZONE", value_parser = parse_zone)]
+    tz: Option<TimeZone>,
+}
+
+pub(crate) fn parse_station(text: &str) -> Result<StationId, String> {
+    StationId::new(text).map_err(|rejection| rejection.detail)
+}
+
+pub(crate) fn parse_zone(text: &str) -> Result<TimeZone, String> {
+    TimeZone::get(text).map_err(|_| "an IANA name such as America/Chicago".to_owned())
 }
 
 /// Reads standard input to its end. Fails at the end when no message could be read.
@@ -31,14 +47,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut output = std::io::BufWriter::new(std::io::stdout().lock());
     let mut input = std::io::stdin().lock();
     let mut line = Vec::new();
-    let mut decoder = ingest::decode::Decoder::default();
-    while input.read_until(b'\n', &mut line).context("standard input")? > 0 {
+    let hints = Hints { zone: args.tz.clone(), station: args.station.clone() };
+    let mut reader = ingest::decode::reader(&args.dialect, hints).context("no such dialect")?;
+    loop {
+        let more = input.read_until(b'\n', &mut line).context("standard input")? > 0;
         let text = String::from_utf8_lossy(&line).trim().to_owned();
         line.clear();
-        if text.is_empty() {
+        if more && text.is_empty() {
             continue;
         }
-        for item in decoder.decode(&args.dialect, &text, now).unwrap_or_default() {
+        for item in if more { reader.read(&text, now) } else { reader.finish() } {
             let written = match item {
                 Ok(observation) => {
                     good += 1;
@@ -53,6 +71,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
                 written => written.context("standard output")?,
             }
+        }
+        if !more {
+            break;
         }
     }
     output.flush().context("standard output")?;

@@ -1,5 +1,6 @@
 //! The one command of Weatherglass.
 
+mod backfill;
 mod bench;
 mod dead_letters;
 mod decode;
@@ -51,10 +52,12 @@ enum Command {
     Stations(Box<stations::Args>),
     /// Reads raw messages, one a line, and prints what the doors make of them.
     Decode(decode::Args),
+    /// Posts files of observations to a running door, and what is added to them.
+    Backfill(Box<backfill::Args>),
     /// Plays recorded observations through the door.
     Replay(replay::Args),
     /// Posts the observations of a made-up network to a running door.
-    Simulate(simulate::post::Args),
+    Simulate(Box<simulate::post::Args>),
     /// Trains a model version on recorded observations.
     Train(train::TrainArgs),
     /// Scores a model version beside its baselines.
@@ -116,8 +119,9 @@ async fn run_async(command: Command, matches: &clap::ArgMatches) -> anyhow::Resu
         Command::Api(args) => service::api(*args).await,
         Command::DeadLetters(args) => dead_letters::run(*args).await,
         Command::Stations(args) => Box::pin(stations::run(*args)).await,
+        Command::Backfill(args) => Box::pin(backfill::run(*args)).await,
         Command::Replay(args) => Box::pin(replay::run(args)).await,
-        Command::Simulate(args) => simulate::post::run(args).await,
+        Command::Simulate(args) => simulate::post::run(*args).await,
         Command::Bench(args) => Box::pin(bench::run(args)).await,
         Command::Healthcheck(args) => healthcheck::run(args).await,
         Command::Train(_)

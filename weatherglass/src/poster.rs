@@ -12,19 +12,35 @@ use weather::{Observation, Station};
 /// How often a request is tried before the sender gives up.
 const TRIES: u32 = 8;
 
+/// The refusal of one item of a request.
 #[derive(Deserialize)]
-struct Refusal {
-    field: String,
-    reason: String,
-    detail: String,
+pub(crate) struct Refusal {
+    /// Its place in the request, from 0.
+    pub(crate) index: usize,
+    pub(crate) field: String,
+    pub(crate) reason: String,
+    pub(crate) detail: String,
 }
 
+/// The door's answer to a request.
 #[derive(Deserialize)]
-struct Receipt {
-    accepted: u64,
-    duplicates: u64,
-    rejected: Vec<Refusal>,
+pub(crate) struct Receipt {
+    pub(crate) accepted: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) rejected: Vec<Refusal>,
 }
+
+/// The door's word that a request is wrong: sending it again would not help.
+#[derive(Debug)]
+pub(crate) struct Refused(String);
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
 
 /// What became of everything sent so far.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +84,12 @@ impl Poster {
 
     /// Sends observations as one MessagePack body and adds the receipt to the account.
     pub(crate) async fn post(&self, observations: &[Observation], account: &mut Account) -> anyhow::Result<()> {
+        account.add(self.deliver(observations).await?);
+        Ok(())
+    }
+
+    /// Sends observations as one MessagePack body. Fails with [`Refused`] when the request as a whole is wrong.
+    pub(crate) async fn deliver(&self, observations: &[Observation]) -> anyhow::Result<Receipt> {
         let body = rmp_serde::to_vec_named(observations)?;
         let text = self
             .send(|| {
@@ -77,8 +99,7 @@ impl Poster {
                     .body(body.clone())
             })
             .await?;
-        account.add(serde_json::from_str(&text).with_context(|| format!("an unexpected answer: {text}"))?);
-        Ok(())
+        serde_json::from_str(&text).with_context(|| format!("an unexpected answer: {text}"))
     }
 
     /// Registers a station, also one whose position is not known.
@@ -111,7 +132,7 @@ impl Poster {
                     match status {
                         s if s.is_success() => return Ok(text),
                         s if s.is_server_error() || s == StatusCode::TOO_MANY_REQUESTS => format!("{status}: {text}"),
-                        _ => bail!("{} answers {status}: {text}", self.url),
+                        _ => return Err(Refused(format!("{} answers {status}: {text}", self.url)).into()),
                     }
                 }
                 Err(error) => format!("{:#}", anyhow::Error::from(error)),

@@ -91,3 +91,18 @@ impl Config {
         Duration::from_secs(self.stream_retention * 3600)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weather::Variable;
+
+    #[test]
+    fn the_example_of_limits_is_one() {
+        let text = include_str!("../../docs/quality.example.toml");
+        let networks = Networks::new(&toml::from_str(text).unwrap()).unwrap();
+        let limits = networks.of("MESO-7");
+        assert_eq!(limits.of(Variable::Temperature).usual, Some((-20.0, 45.0)));
+        assert_eq!((limits.of(Variable::WindGust).stuck, limits.spatial.radius), (None, 20_000.0));
+    }
+}
