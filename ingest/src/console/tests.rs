@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use weather::{Admission, Observation, Rejection, Time, Variable};
 
-use crate::decode::Decoder;
+use crate::decode::reader;
+use crate::files::{Hints, LineReader};
 
 const DIALECTS: [&str; 3] = ["wunderground", "ecowitt", "ambient"];
 const FIXTURES: [&str; 3] = [
@@ -30,8 +31,13 @@ fn captured(name: &str) -> Option<String> {
     text
 }
 
+/// A reader of each dialect, which remembers what rain counters showed.
+#[derive(Default)]
+struct Decoder(std::collections::HashMap<String, Box<dyn LineReader>>);
+
 fn decode(decoder: &mut Decoder, dialect: &str, line: &str) -> Result<Observation, Rejection> {
-    decoder.decode(dialect, line, now()).unwrap().remove(0)
+    let fresh = || reader(dialect, Hints::default()).unwrap();
+    decoder.0.entry(dialect.to_owned()).or_insert_with(fresh).read(line, now()).remove(0)
 }
 
 /// Whether every value is within the limits of its variable, at any age.
