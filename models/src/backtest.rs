@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use archive::{ArchiveError, Arrival, Filter, Predicted, Report, count_rows, read_observations};
+use weather::quality::Limits;
 use weather::{Admission, Observation, Reason, Station, StationId, Time, Window};
 
 use crate::forecaster::{Forecaster, Input};
@@ -227,7 +228,7 @@ impl Backtest<'_> {
         let predicted_before = report.predicted;
         for requested in moments {
             while let Some(arrival) = arriving.next_if(|arrival| Arrivals::known(arrival) <= requested) {
-                if let Err(reason) = admit(&mut window, &arrival.observation, arrival.received) {
+                if let Err(reason) = admit(&mut window, &arrival.observation, arrival.received, station.position()) {
                     *report.refused.entry(reason.label()).or_insert(0) += 1;
                 }
             }
@@ -274,11 +275,18 @@ impl Backtest<'_> {
     }
 }
 
-/// What the door and then the worker do with an observation that arrives.
-fn admit(window: &mut Window, observation: &Observation, received: Option<Time>) -> Result<(), Reason> {
+/// What the door and then the worker do with an observation that arrives, but for what neighbours say.
+fn admit(
+    window: &mut Window,
+    observation: &Observation,
+    received: Option<Time>,
+    position: Option<(f64, f64)>,
+) -> Result<(), Reason> {
     let now = received.unwrap_or(observation.time);
     let flags = Admission::default().admit(observation, now).map_err(|rejection| rejection.reason)?;
-    window.apply(observation, flags);
+    if window.apply(observation, flags).altered() {
+        window.judge(observation.time, position, Limits::standard());
+    }
     Ok(())
 }
 

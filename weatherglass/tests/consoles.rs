@@ -109,7 +109,7 @@ async fn a_console_opens_what_its_key_is_for() {
     let keys = file(folder.path(), "keys", &format!("{KEY} A1\n{OTHER} ecowitt-*\n"));
     let names = file(folder.path(), "consoles", "00:11:22:33:44:55 A1\n");
     let (keys, names) = (format!("--keys-file={keys}"), format!("--consoles-file={names}"));
-    let ingest = Ingest::start(&redis, &["--auth", &keys, &names]).await;
+    let ingest = Ingest::start(&redis, &["--auth", "--registration=open", &keys, &names]).await;
     let wu = |id: &str, key: &str| ingest.get(&format!("{WU}?ID={id}&PASSWORD={key}&dateutc=now&tempf=50")).1;
     assert_eq!(wu("A1", KEY), "success\n");
     for refused in [wu("A1", OTHER), wu("A2", KEY), wu("A1", ""), wu("A1", &KEY.to_uppercase())] {

@@ -94,6 +94,8 @@ async fn a_neighbourhood(extra: &[(Service, &str)]) -> Value {
         post(&stack, &temperature(&format!("N{index}"), now - 60, 10.0 + 0.2 * f64::from(index))).await;
     }
     stack.settled().await;
+    // A neighbour that was silent is asked again after a second.
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
     post(&stack, &temperature("N4", now, 22.0)).await;
     stack.settled().await;
     let (_, good) = stack.get("/api/v1/stations/N3/observations").await;

@@ -24,6 +24,8 @@ use crate::windows::{Remembered, Windows};
 const MOST: usize = 8;
 /// How long what a foreign neighbour said is taken for its newest.
 const FRESH: Duration = Duration::from_secs(30);
+/// How long it is taken for silent.
+const SILENT: Duration = Duration::from_secs(1);
 /// Foreign neighbours that are remembered.
 const MOST_REMEMBERED: usize = 100_000;
 /// Time between looks at where stations are; more with many of them.
@@ -196,7 +198,8 @@ impl Neighbours {
         windows: &Windows,
         wanted: impl Iterator<Item = &StationId>,
     ) -> Result<(), Error> {
-        let fresh = |read: &(Instant, Option<Said>)| read.0.elapsed() < FRESH;
+        let fresh =
+            |(read, said): &(Instant, Option<Said>)| read.elapsed() < if said.is_some() { FRESH } else { SILENT };
         let missing: BTreeSet<&StationId> =
             wanted.filter(|id| windows.get(id).is_none() && !self.foreign.get(*id).is_some_and(fresh)).collect();
         if missing.is_empty() {

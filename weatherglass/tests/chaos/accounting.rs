@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
+use streams::codec::Judgement;
 use streams::tail::Payload;
 use streams::{Entry, Log, Partition, Received, Redis, StreamId};
-use weather::{Change, Forecast, Observation, StationId, Time, Window};
+use weather::quality::Limits;
+use weather::{Change, Forecast, Observation, Sample, StationId, Time, Window};
 
 /// The fates of all that was accepted.
 #[derive(Debug, Default)]
@@ -37,6 +39,7 @@ struct Stood {
     entries: Vec<(StreamId, Received)>,
     poison: Vec<StreamId>,
     forecasts: Vec<Forecast>,
+    judgements: Vec<Judgement>,
 }
 
 /// Panics at the first difference.
@@ -98,6 +101,7 @@ async fn read(redis: &Redis, partition: Partition) -> Stood {
             (Log::Observations, Ok(Payload::Entry(Entry::Observation(r)))) => stood.entries.push((update.id, r)),
             (Log::Observations, Err(_)) => stood.poison.push(update.id),
             (Log::Forecasts, Ok(Payload::Forecast(forecast))) => stood.forecasts.push(*forecast),
+            (Log::Forecasts, Ok(Payload::Judgement(judgement))) => stood.judgements.push(*judgement),
             other => panic!("an entry that nobody sent: {other:?}"),
         }
     }
@@ -118,6 +122,9 @@ async fn fates(redis: &Redis, partition: Partition, stood: &Stood, counts: &mut 
         let station = &received.observation.station;
         let window = windows.entry(station.clone()).or_default();
         let change = window.apply(&received.observation, received.flags);
+        if change.altered() {
+            window.judge(received.observation.time, None, Limits::standard());
+        }
         let is_cause = causes.remove(id);
         match change {
             Change::Duplicate => counts.duplicate += 1,
@@ -136,6 +143,16 @@ async fn fates(redis: &Redis, partition: Partition, stood: &Stood, counts: &mut 
     let last: BTreeMap<&StationId, &Forecast> = stood.forecasts.iter().map(|f| (&f.station, f)).collect();
     for latest in &redis.partition_state(partition).await.unwrap().latest {
         assert_eq!(Some(&latest), last.get(&latest.station), "the forecast of {} that is served", latest.station);
+    }
+    // What readers were told last of an observation is what quality control says of it.
+    let told: BTreeMap<(&StationId, Time), &Judgement> =
+        stood.judgements.iter().map(|j| ((&j.observation.station, j.observation.time), j)).collect();
+    for ((station, time), judgement) in told {
+        // A correction is another observation: what was said of its predecessor is void.
+        let same = |sample: &&Sample| sample.values == judgement.observation.values;
+        if let Some(sample) = windows.get(station).and_then(|window| window.at(time)).filter(same) {
+            assert_eq!(sample.flags, judgement.flags, "what was said of {station} at {time}");
+        }
     }
     let stations: Vec<StationId> = windows.keys().cloned().collect();
     let held = redis.windows(&stations).await.unwrap();
