@@ -228,7 +228,7 @@ impl Backtest<'_> {
         let predicted_before = report.predicted;
         for requested in moments {
             while let Some(arrival) = arriving.next_if(|arrival| Arrivals::known(arrival) <= requested) {
-                if let Err(reason) = admit(&mut window, &arrival.observation, arrival.received, station.position()) {
+                if let Err(reason) = admit(&mut window, &arrival.observation, arrival.received, &station) {
                     *report.refused.entry(reason.label()).or_insert(0) += 1;
                 }
             }
@@ -280,13 +280,11 @@ fn admit(
     window: &mut Window,
     observation: &Observation,
     received: Option<Time>,
-    position: Option<(f64, f64)>,
+    station: &Station,
 ) -> Result<(), Reason> {
     let now = received.unwrap_or(observation.time);
     let flags = Admission::default().admit(observation, now).map_err(|rejection| rejection.reason)?;
-    if window.apply(observation, flags).altered() {
-        window.judge(observation.time, position, Limits::standard());
-    }
+    window.observe(observation, flags, station, Limits::standard());
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use crate::derived;
 use crate::freshness;
 use crate::observation::{Observation, Values};
 use crate::quality::{self, Flag, Flags, Limits, Marks, Test};
+use crate::station::Station;
 use crate::time::{HOUR, Time};
 use crate::variable::{Variable, VariableSet};
 
@@ -158,13 +159,21 @@ impl Window {
         if self.samples.first().is_some_and(|oldest| oldest.time > time) { Change::TooOld } else { change }
     }
 
-    /// Has quality control look at the observation of `time`, which is new or has changed, and at what it
-    /// says of those beside it. Answers the times of those whose flags are others now, with those that
-    /// they had.
-    pub fn judge(&mut self, time: Time, position: Option<(f64, f64)>, limits: &Limits) -> Vec<(Time, Flags)> {
-        let Ok(at) = self.samples.binary_search_by_key(&time, |s| s.time) else { return Vec::new() };
-        let changed = quality::temporal::judge(&mut self.samples, at, position, limits);
-        changed.into_iter().map(|(index, before)| (self.samples[index].time, before)).collect()
+    /// Puts an observation of `station` in its place, and has quality control look at it and at what it says
+    /// of those beside it. Answers also the times of those whose flags are others now, with those that they
+    /// had: the observation itself came with those that the door had given it.
+    pub fn observe(
+        &mut self,
+        observation: &Observation,
+        flags: Flags,
+        station: &Station,
+        limits: &Limits,
+    ) -> (Change, Vec<(Time, Flags)>) {
+        let change = self.apply(observation, flags);
+        let place = self.samples.binary_search_by_key(&observation.time, |s| s.time);
+        let (true, Ok(at)) = (change.altered(), place) else { return (change, Vec::new()) };
+        let judged = quality::temporal::judge(&mut self.samples, at, station, limits);
+        (change, judged.into_iter().map(|(index, before)| (self.samples[index].time, before)).collect())
     }
 
     /// Enters what the neighbours say of the newest observation, in place of what they said before.

@@ -150,7 +150,9 @@ impl Windows {
                 let oldest = |window: &Window| window.samples().first().map(|s| s.time.hour());
                 let oldest_before = oldest(window);
                 let before = window.samples().len();
-                let change = window.apply(&received.observation, received.flags);
+                let limits = self.networks.of(received.observation.station.as_str());
+                let station = &remembered.station;
+                let (change, judged) = window.observe(&received.observation, received.flags, station, limits);
                 self.samples = self.samples + window.samples().len() - before;
                 tally.observed(change);
                 if !change.altered() {
@@ -161,8 +163,7 @@ impl Windows {
                     tally.conflated += 1;
                 }
                 note.hours.insert(received.observation.time.hour());
-                let limits = self.networks.of(received.observation.station.as_str());
-                for (time, before) in window.judge(received.observation.time, remembered.station.position(), limits) {
+                for (time, before) in judged {
                     note.note_judged(window, time, before, tally);
                 }
                 // The hours that the window has just left behind.

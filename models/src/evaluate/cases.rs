@@ -47,8 +47,8 @@ impl Case<'_> {
         for Sample { time, values, .. } in self.series.past(self.reference) {
             let station = self.series.station.id.clone();
             let flags = weather::Flags::default();
-            window.apply(&Observation { station, time: *time, values: *values, source: None }, flags);
-            window.judge(*time, self.series.station.position(), quality::Limits::standard());
+            let observation = Observation { station, time: *time, values: *values, source: None };
+            window.observe(&observation, flags, &self.series.station, quality::Limits::standard());
         }
         window
     }

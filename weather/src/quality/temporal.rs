@@ -3,9 +3,11 @@
 //! None waits for the future but one: a spike is known by what comes after it, so the report before the
 //! newest is judged again, and its new flags are a correction like any other.
 
+use crate::observation::Values;
 use crate::quality::limits::{Limits, Stuck, allowed};
 use crate::quality::qartod::{self, Flag};
 use crate::quality::{Flags, Test, check, flagged};
+use crate::station::Station;
 use crate::sun;
 use crate::time::{HOUR, Time};
 use crate::variable::Variable;
@@ -23,19 +25,24 @@ const TURNING: f32 = 2.0;
 const EQUAL: f32 = 1e-3;
 /// Sun below this and there is no light at all, degrees.
 const DARK: f64 = -6.0;
+/// Pressures nearer to each other are the same, hPa: half a step of a console that shows 0.01 inHg.
+const UNREDUCED: f32 = 0.2;
+/// Height that makes more difference than that several times over, m.
+const LEVEL: f32 = 20.0;
+/// Where the height is unknown: seldom is the pressure at sea level so low, hPa; at 400 m it is every day.
+const LOW: f32 = 970.0;
 /// Light of the moon, lamps and an offset, W/m2.
 const NIGHT_LIGHT: f32 = 30.0;
 
 /// Judges the sample at `at`, which is new or has changed, and its neighbours in time again. Answers
 /// whose flags are others now, by index, with those that they had.
-///
-/// `position` is the station's latitude and longitude, degrees.
-pub fn judge(samples: &mut [Sample], at: usize, position: Option<(f64, f64)>, limits: &Limits) -> Vec<(usize, Flags)> {
+pub fn judge(samples: &mut [Sample], at: usize, station: &Station, limits: &Limits) -> Vec<(usize, Flags)> {
     let mut changed = Vec::new();
     for index in at.saturating_sub(1)..(at + 2).min(samples.len()) {
         let mut flags = if index == at {
             let mut flags = check(&samples[at].values, limits);
-            light(&samples[at], position, &mut flags);
+            light(&samples[at], station.position(), &mut flags);
+            reduction(&samples[at].values, station.elevation, &mut flags);
             flags
         } else {
             let mut flags = samples[index].flags;
@@ -64,6 +71,17 @@ fn light(sample: &Sample, position: Option<(f64, f64)>, flags: &mut Flags) {
     let most = 1.5 * sun::clear_sky(highest) as f32 + 100.0;
     if highest < DARK || value > most {
         flags.mark(Test::Consistency, Variable::SolarRadiation, Flag::Suspect);
+    }
+}
+
+/// A pressure at sea level that is the one at the station: a console whose owner never told it its height.
+fn reduction(values: &Values, elevation: Option<f32>, flags: &mut Flags) {
+    let (Some(sea), Some(here)) = (values.get(Variable::PressureMsl), values.get(Variable::PressureStation)) else {
+        return;
+    };
+    let differs = elevation.map_or(sea < LOW, |metres| metres.abs() > LEVEL);
+    if differs && (sea - here).abs() < UNREDUCED {
+        flags.mark(Test::Consistency, Variable::PressureMsl, Flag::Suspect);
     }
 }
 
@@ -186,10 +204,14 @@ fn is_coarse(before: &[Sample], variable: Variable) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Values;
+    use crate::StationId;
     use crate::quality::Limits;
 
     const MINUTE: i64 = 60;
+
+    fn station() -> Station {
+        Station::unregistered(StationId::new("A").unwrap())
+    }
 
     /// Samples as they would have been judged one by one.
     fn judged(variable: Variable, values: &[(i64, f32)]) -> Vec<Sample> {
@@ -202,7 +224,7 @@ mod tests {
                 revision: 0,
             });
             let at = samples.len() - 1;
-            judge(&mut samples, at, None, &Limits::default());
+            judge(&mut samples, at, &station(), &Limits::default());
         }
         samples
     }
@@ -232,7 +254,7 @@ mod tests {
         let mut samples = judged(Variable::PressureMsl, &[(0, 1010.0), (HOUR, 1010.2), (2 * HOUR, 1017.0)]);
         assert_eq!(samples[2].flags, Flags::default(), "7 hPa in an hour happen");
         samples.push(Sample { time: Time::from_unix(3 * HOUR), ..samples[1].clone() });
-        let changed = judge(&mut samples, 3, None, &Limits::default());
+        let changed = judge(&mut samples, 3, &station(), &Limits::default());
         assert_eq!(changed, [(2, Flags::default())]);
         assert_eq!(samples[2].flags.label(Variable::PressureMsl), Some("suspect"));
     }
@@ -246,7 +268,7 @@ mod tests {
             ..samples[0].clone()
         };
         samples.insert(1, late);
-        assert_eq!(judge(&mut samples, 1, None, &Limits::default()), [(1, Flags::default())]);
+        assert_eq!(judge(&mut samples, 1, &station(), &Limits::default()), [(1, Flags::default())]);
         assert_eq!(samples[1].flags.label(Variable::Temperature), Some("fail"));
         assert_eq!(samples[2].flags, Flags::default());
     }
@@ -274,6 +296,24 @@ mod tests {
     }
 
     #[test]
+    fn a_pressure_that_was_never_reduced_is_no_pressure_at_sea_level() {
+        let said = |sea, elevation| {
+            let mut samples = vec![Sample {
+                time: Time::from_unix(0),
+                values: Values::from_iter([(Variable::PressureMsl, sea), (Variable::PressureStation, 944.3)]),
+                flags: Flags::default(),
+                revision: 0,
+            }];
+            judge(&mut samples, 0, &Station { elevation, ..station() }, &Limits::default());
+            samples[0].flags.label(Variable::PressureMsl)
+        };
+        assert_eq!(said(944.3, Some(580.0)), Some("suspect"));
+        assert_eq!(said(944.3, None), Some("suspect"));
+        assert_eq!(said(944.3, Some(3.0)), None, "a deep low at the shore");
+        assert_eq!(said(1012.6, Some(580.0)), None);
+    }
+
+    #[test]
     fn light_at_night_is_suspect() {
         let at = |time: &str, value| {
             let mut samples = vec![Sample {
@@ -282,7 +322,8 @@ mod tests {
                 flags: Flags::default(),
                 revision: 0,
             }];
-            judge(&mut samples, 0, Some((47.5, 19.0)), &Limits::default());
+            let budapest = Station { latitude: Some(47.5), longitude: Some(19.0), ..station() };
+            judge(&mut samples, 0, &budapest, &Limits::default());
             samples[0].flags.label(Variable::SolarRadiation)
         };
         assert_eq!(at("2026-06-21T11:00:00Z", 950.0), None);

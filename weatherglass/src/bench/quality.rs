@@ -113,8 +113,8 @@ fn judge(series: &Series, observations: &[(Time, Values)]) -> Vec<Flags> {
     let at: BTreeMap<Time, usize> = observations.iter().enumerate().map(|(i, (time, _))| (*time, i)).collect();
     for (time, values) in observations {
         let station = series.station.id.clone();
-        window.apply(&Observation { station, time: *time, values: *values, source: None }, Flags::default());
-        for (changed, _) in window.judge(*time, series.station.position(), Limits::standard()) {
+        let observation = Observation { station, time: *time, values: *values, source: None };
+        for (changed, _) in window.observe(&observation, Flags::default(), &series.station, Limits::standard()).1 {
             if let (Some(index), Some(found)) = (at.get(&changed), window.at(changed)) {
                 flags[*index] = found.flags;
             }
@@ -257,9 +257,11 @@ fn fill(series: &Series, observations: &[(Time, Values)], judged: bool) -> Windo
     let mut window = Window::default();
     for (time, values) in observations {
         let station = series.station.id.clone();
-        window.apply(&Observation { station, time: *time, values: *values, source: None }, Flags::default());
+        let observation = Observation { station, time: *time, values: *values, source: None };
         if judged {
-            black_box(window.judge(*time, series.station.position(), Limits::standard()));
+            black_box(window.observe(&observation, Flags::default(), &series.station, Limits::standard()));
+        } else {
+            black_box(window.apply(&observation, Flags::default()));
         }
     }
     window

@@ -7,7 +7,7 @@ use streams::codec::Judgement;
 use streams::tail::Payload;
 use streams::{Entry, Log, Partition, Received, Redis, StreamId};
 use weather::quality::Limits;
-use weather::{Change, Forecast, Observation, Sample, StationId, Time, Window};
+use weather::{Change, Forecast, Observation, Sample, Station, StationId, Time, Window};
 
 /// The fates of all that was accepted.
 #[derive(Debug, Default)]
@@ -121,10 +121,8 @@ async fn fates(redis: &Redis, partition: Partition, stood: &Stood, counts: &mut 
     for (id, received) in &stood.entries {
         let station = &received.observation.station;
         let window = windows.entry(station.clone()).or_default();
-        let change = window.apply(&received.observation, received.flags);
-        if change.altered() {
-            window.judge(received.observation.time, None, Limits::standard());
-        }
+        let described = Station::unregistered(station.clone());
+        let (change, _) = window.observe(&received.observation, received.flags, &described, Limits::standard());
         let is_cause = causes.remove(id);
         match change {
             Change::Duplicate => counts.duplicate += 1,
