@@ -14,6 +14,7 @@ use weather::{Observation, Rejection, Station, StationId, Time, Values, Variable
 use crate::metar::phenomena::{self, Weather};
 use crate::metar::{self, Kind, Report};
 use crate::poll::{Reading, Source, name, station_list, web_address};
+use crate::units::factor;
 
 /// The most stations: the API answers with at most 400 reports.
 const MOST: usize = 400;
@@ -194,14 +195,14 @@ fn complete(values: &mut Values, object: &Value, report: &Report<'_>) {
     fill(Variable::Temperature, number(object, "temp"));
     fill(Variable::DewPoint, number(object, "dewp"));
     if report.wind.is_none() {
-        let knots = |field| number(object, field).map(|knots| knots * 0.514_444);
+        let knots = |field| number(object, field).map(|knots| knots * factor::KNOT as f32);
         let speed = knots("wspd");
         fill(Variable::WindSpeed, speed);
         let moves = speed.is_some_and(|speed| speed > 0.0);
         fill(Variable::WindDirection, number(object, "wdir").filter(|degrees| moves && *degrees > 0.0));
         fill(Variable::WindGust, knots("wgst"));
     }
-    fill(Variable::Visibility, number(object, "visib").map(|miles| miles * 1609.344));
+    fill(Variable::Visibility, number(object, "visib").map(|miles| miles * factor::STATUTE_MILE as f32));
     let groups: Vec<Weather<'_>> =
         object["wxString"].as_str().unwrap_or_default().split(' ').filter_map(Weather::parse).collect();
     fill(Variable::PresentWeather, phenomena::present(&groups).map(f32::from));
@@ -216,7 +217,7 @@ fn complete(values: &mut Values, object: &Value, report: &Report<'_>) {
 
 /// The hour's precipitation, inches.
 fn rain(values: &mut Values, object: &Value) {
-    let millimetres = number(object, "precip").map(|inches| inches * 25.4);
+    let millimetres = number(object, "precip").map(|inches| inches * factor::INCH as f32);
     if let Some(millimetres) = millimetres.filter(|mm| check_value(Variable::Precipitation, *mm).is_ok()) {
         values.set(Variable::Precipitation, millimetres);
         values.set(Variable::PrecipitationPeriod, 3600.0);

@@ -17,14 +17,6 @@ use crate::{ghcnh, iem, isd_lite, table};
 /// What a line yields: observations and refusals.
 pub type Items = Vec<Result<Observation, Rejection>>;
 
-/// An inch of mercury, hPa.
-pub(crate) const INCH_OF_MERCURY: f64 = 33.8639;
-/// A knot, m/s.
-pub(crate) const KNOT: f64 = 0.514_444;
-/// An inch, mm.
-pub(crate) const INCH: f64 = 25.4;
-/// A statute mile, m.
-pub(crate) const STATUTE_MILE: f64 = 1609.344;
 /// Seconds in an hour, as a period of precipitation.
 pub(crate) const HOUR: f64 = 3600.0;
 /// Percent of the sky in an okta.
@@ -94,6 +86,17 @@ pub enum Header<'a> {
     Known,
     /// The line names too few; nothing of this file can be read.
     Unusable(&'a str),
+}
+
+impl<'a> Header<'a> {
+    /// Of a reader that knows its columns, or has refused the line that should have named them.
+    pub(crate) fn of(known: bool, refused: Option<&'a str>) -> Self {
+        match refused {
+            _ if known => Self::Known,
+            Some(why) => Self::Unusable(why),
+            None => Self::Awaited,
+        }
+    }
 }
 
 /// What a reader has read and not handed out yet.

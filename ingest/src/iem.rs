@@ -21,9 +21,8 @@ use jiff::tz::TimeZone;
 use weather::time::HOUR as HOUR_SECONDS;
 use weather::{Observation, Rejection, Station, StationId, Time, Values, Variable};
 
-use crate::files::{
-    self, Described, Dropped, HOUR, Header, Held, INCH, INCH_OF_MERCURY, Items, KNOT, LineReader, OKTA, STATUTE_MILE,
-};
+use crate::files::{self, Described, Dropped, HOUR, Header, Held, Items, LineReader, OKTA};
+use crate::units::factor;
 
 /// What marks every report.
 const SOURCE: &str = "iem";
@@ -56,13 +55,13 @@ impl Cell {
             "dwpc" => Self::Times(Variable::DewPoint, 1.0),
             "relh" => Self::Times(Variable::RelativeHumidity, 1.0),
             "drct" => Self::Direction,
-            "sknt" => Self::Times(Variable::WindSpeed, KNOT),
-            "gust" => Self::Times(Variable::WindGust, KNOT),
-            "p01i" => Self::Rain(INCH),
+            "sknt" => Self::Times(Variable::WindSpeed, factor::KNOT),
+            "gust" => Self::Times(Variable::WindGust, factor::KNOT),
+            "p01i" => Self::Rain(factor::INCH),
             "p01m" => Self::Rain(1.0),
             "alti" => Self::Altimeter,
             "mslp" => Self::Times(Variable::PressureMsl, 1.0),
-            "vsby" => Self::Times(Variable::Visibility, STATUTE_MILE),
+            "vsby" => Self::Times(Variable::Visibility, factor::STATUTE_MILE),
             "skyc1" | "skyc2" | "skyc3" | "skyc4" => Self::Sky,
             "lat" => Self::Latitude,
             "lon" => Self::Longitude,
@@ -160,7 +159,7 @@ impl Reader {
                 Cell::Times(variable, factor) => self.dropped.put(&mut values, *variable, number * factor),
                 Cell::Rain(factor) => files::put_rain(&mut values, &mut self.dropped, number * factor, HOUR),
                 Cell::Direction => direction = Some(number),
-                Cell::Altimeter => altimeter = Some(number * INCH_OF_MERCURY),
+                Cell::Altimeter => altimeter = Some(number * factor::INCH_OF_MERCURY),
                 Cell::Latitude => latitude = Some(number),
                 Cell::Longitude => longitude = Some(number),
                 Cell::Elevation => elevation = Some(number).filter(|e| (-500.0..=9000.0).contains(e)),
@@ -295,11 +294,7 @@ impl LineReader for Reader {
     }
 
     fn header(&self) -> Header<'_> {
-        match (&self.layout, &self.unusable) {
-            (Some(_), _) => Header::Known,
-            (None, Some(why)) => Header::Unusable(why),
-            (None, None) => Header::Awaited,
-        }
+        Header::of(self.layout.is_some(), self.unusable.as_deref())
     }
 
     fn stations(&mut self) -> Vec<Station> {

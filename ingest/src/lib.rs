@@ -41,6 +41,7 @@ mod serve;
 mod spool;
 mod table;
 mod tls;
+mod units;
 mod wunderground;
 
 pub use config::Config;
@@ -102,7 +103,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     let gauges = rain::Gauges::new(link.clone());
     let door = accept::Door::new(link.clone(), spool.clone(), config.admission(), contacts.clone());
     poll::start(&config.poll, &door, &shutdown, &mut tasks)?;
-    mqtt.map(|mqtt| tasks.spawn(mqtt.run(door.clone(), shutdown.clone())));
+    mqtt.map(|mqtt| tasks.spawn(mqtt.run(door.clone(), gauges.clone(), shutdown.clone())));
     let router = http::router(door, gate, (consoles, gauges), &config);
     let server = serve::Server::new(router, &config.limits, shutdown);
     let outcome = tokio::select! {

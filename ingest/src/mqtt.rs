@@ -6,7 +6,6 @@
 //! only when Redis or the spool has what it says, so the broker has it until then.
 
 mod complaints;
-mod counter;
 mod ecowitt;
 mod homeassistant;
 mod keeper;
@@ -19,7 +18,6 @@ mod session;
 mod settings;
 mod template;
 mod tls;
-mod units;
 mod weewx;
 
 use std::path::PathBuf;
@@ -39,6 +37,7 @@ use self::session::Session;
 use self::settings::Settings;
 use self::template::{Template, Topic};
 use crate::accept::Door;
+use crate::rain::Gauges;
 
 /// What the door can be told.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -81,10 +80,10 @@ impl Mqtt {
     ///
     /// # Errors
     /// None; the result is that of the other parts of ingest.
-    pub(crate) async fn run(self, door: Door, shutdown: CancellationToken) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, door: Door, gauges: Gauges, shutdown: CancellationToken) -> anyhow::Result<()> {
         metrics::describe();
         let (session, arrivals, kept) = Session::new(&self.settings, self.transport, self.password);
-        let keeper = Keeper::new(door, self.settings, arrivals, kept);
+        let keeper = Keeper::new((door, gauges), self.settings, arrivals, kept);
         tokio::join!(session.run(shutdown.clone()), keeper.run(shutdown));
         Ok(())
     }

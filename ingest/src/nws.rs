@@ -19,8 +19,8 @@ use weather::{Observation, Rejection, Station, StationId, Time, Values, Variable
 use crate::aviation_weather::Stations;
 use crate::metar::phenomena::{self, Weather};
 use crate::metar::{Kind, Report};
-use crate::poll::units::{convert, convert_to};
 use crate::poll::{Reading, Source, name, station_list, web_address};
+use crate::units::{convert, metres};
 
 /// The most stations: each is a request of its own.
 const MOST: usize = 50;
@@ -212,7 +212,7 @@ fn station(feature: &Value) -> Option<Station> {
         name: name(properties["stationName"].as_str(), &id),
         latitude: place(1),
         longitude: place(0),
-        elevation: elevation.and_then(|(value, unit)| convert_to(value, unit, "m")).map(|metres| metres as f32),
+        elevation: elevation.and_then(|(value, unit)| metres(value, unit)).map(|height| height as f32),
         ..Station::unregistered(id)
     })
 }

@@ -11,8 +11,8 @@ use serde_json::Value;
 use weather::admission::{Reason, check_value};
 use weather::{Observation, Rejection, Station, StationId, Time, Values, Variable};
 
-use crate::poll::units::convert;
 use crate::poll::{Reading, Source, web_address};
+use crate::units::convert;
 
 /// The most places: the free service counts each as a call.
 const MOST: usize = 100;

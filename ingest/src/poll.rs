@@ -9,7 +9,6 @@
 mod fetch;
 mod places;
 mod settings;
-pub(crate) mod units;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;

@@ -162,11 +162,7 @@ impl LineReader for Reader {
     }
 
     fn header(&self) -> Header<'_> {
-        match (&self.layout, &self.unusable) {
-            (Some(_), _) => Header::Known,
-            (None, Some(why)) => Header::Unusable(why),
-            (None, None) => Header::Awaited,
-        }
+        Header::of(self.layout.is_some(), self.unusable.as_deref())
     }
 
     fn stations(&mut self) -> Vec<Station> {

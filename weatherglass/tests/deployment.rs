@@ -334,17 +334,23 @@ fn prometheus_scrapes_every_service_on_its_metrics_port() {
     }
 }
 
-/// Name -> whether it is a histogram, from every room's metrics.rs.
+/// Name -> whether it is a histogram, from every metrics.rs of every room.
 fn metrics() -> BTreeMap<String, bool> {
     let mut metrics = BTreeMap::new();
     for (name, ..) in SERVICES {
-        let text = read(&format!("{name}/src/metrics.rs"));
-        for constant in
-            text.lines().filter_map(|l| l.strip_prefix("pub const ")?.split_once(": &str = \"weatherglass_"))
-        {
-            let (constant, rest) = constant;
-            let histogram = text.contains(&format!("describe_histogram!({constant},"));
-            metrics.insert(format!("weatherglass_{}", rest.trim_end_matches(['"', ';'])), histogram);
+        let mut files = vec![format!("{name}/src/metrics.rs")];
+        let folders = fs::read_dir(path(name).join("src")).unwrap().flatten();
+        let inner = folders.map(|f| format!("{name}/src/{}/metrics.rs", f.file_name().display()));
+        files.extend(inner.filter(|file| path(file).is_file()));
+        for text in files.iter().map(|file| read(file)) {
+            let declared = text.lines().filter_map(|line| {
+                let line = line.strip_prefix("pub const ").or_else(|| line.strip_prefix("pub(crate) const "))?;
+                line.split_once(": &str = \"weatherglass_")
+            });
+            for (constant, rest) in declared {
+                let histogram = text.contains(&format!("describe_histogram!({constant},"));
+                metrics.insert(format!("weatherglass_{}", rest.trim_end_matches(['"', ';'])), histogram);
+            }
         }
     }
     assert!(metrics.len() > 30, "only {} metrics found", metrics.len());

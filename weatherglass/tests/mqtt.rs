@@ -371,3 +371,31 @@ fn a_file_that_is_wrong_stops_the_start_with_one_line() {
         assert!(message.contains("WEATHERGLASS_MQTT") && message.contains(said), "{message}");
     }
 }
+
+#[tokio::test]
+async fn a_rain_counter_is_remembered_over_a_restart() {
+    let broker = Broker::start();
+    let file = broker.settings("client_id = \"test\"", TOPICS);
+    let mut stack = Stack::ingest_only(&[&door(&file)]).await;
+    stack.redis.say("CONFIG SET appendfsync always").unwrap();
+    connected(&stack).await;
+    let begin = Time::now() - 600;
+    let gauge = |minutes: i64, rain: f64| {
+        let event = json!({"time": (begin + 60 * minutes).unix(), "model": "Gauge", "id": 7, "channel": 1,
+            "temperature_C": 10.0 + 0.1 * minutes as f64, "rain_mm": rain});
+        vec![event.to_string()]
+    };
+    let station = "shed:Gauge-7-1";
+    assert!(broker.publisher().try_lines("rtl_433/shed/events", &gauge(0, 100.0)));
+    eventually("the first reading", || async { of(&stack, station).await.len() == 1 }).await;
+    accounted(&stack).await;
+    stack.kill(Service::Ingest);
+    stack.spawn(Service::Ingest);
+    stack.ready(Service::Ingest).await;
+    connected(&stack).await;
+    assert!(broker.publisher().try_lines("rtl_433/shed/events", &gauge(3, 100.508)));
+    eventually("the second reading", || async { of(&stack, station).await.len() == 2 }).await;
+    let rain = |o: &Observation| (o.values.get(Variable::Precipitation), o.values.get(Variable::PrecipitationPeriod));
+    let said: Vec<_> = of(&stack, station).await.iter().map(rain).collect();
+    assert_eq!(said, [(None, None), (Some(0.508), Some(180.0))]);
+}

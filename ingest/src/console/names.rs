@@ -5,6 +5,8 @@
 
 use weather::Variable;
 
+use crate::units::factor;
+
 /// The unit that a console writes a value in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
@@ -26,11 +28,11 @@ impl Unit {
         match self {
             Self::Ours => value,
             Self::Fahrenheit => (value - 32.0) / 1.8,
-            Self::InchOfMercury => value * 33.8639,
-            Self::Inch => value * 25.4,
-            Self::MilePerHour => value * 0.447_04,
+            Self::InchOfMercury => value * factor::INCH_OF_MERCURY,
+            Self::Inch => value * factor::INCH,
+            Self::MilePerHour => value * factor::MILE_PER_HOUR,
             Self::KilometrePerHour => value / 3.6,
-            Self::NauticalMile => value * 1852.0,
+            Self::NauticalMile => value * factor::NAUTICAL_MILE,
             Self::Lux => value / 126.7,
         }
     }

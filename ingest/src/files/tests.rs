@@ -93,7 +93,7 @@ fn altimeter_settings_in_the_standard_atmosphere() {
         (1013.25, 0.0, 1013.25),
         (1013.25, 500.0, 954.61),
         // MetPy's test values, of the Smithsonian form, less its 0.3 hPa.
-        (29.8 * INCH_OF_MERCURY, 500.0, 950.965 - 0.3),
+        (29.8 * crate::units::factor::INCH_OF_MERCURY, 500.0, 950.965 - 0.3),
         (1000.0, 2000.0, 784.263 - 0.3),
         (1010.0, 1000.0, 896.038 - 0.3),
     ] {

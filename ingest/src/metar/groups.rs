@@ -1,13 +1,15 @@
 //! The groups of numbers: wind, visibility, runways, sky, temperature, pressure, sea.
 
+use crate::units::factor;
+
 /// Metres in a statute mile.
-pub(super) const MILE: f32 = 1609.344;
+pub(super) const MILE: f32 = factor::STATUTE_MILE as f32;
 /// Metres in a foot.
-const FOOT: f32 = 0.3048;
+const FOOT: f32 = factor::FOOT as f32;
 /// Metres per second in a knot.
-const KNOT: f32 = 0.514_444;
+const KNOT: f32 = factor::KNOT as f32;
 /// Hectopascals in an inch of mercury.
-pub(super) const INCH: f32 = 33.8639;
+pub(super) const INCH: f32 = factor::INCH_OF_MERCURY as f32;
 
 /// The number that `bytes` spell, if they are one to nine digits and nothing else.
 pub(super) fn number(bytes: &[u8]) -> Option<u32> {

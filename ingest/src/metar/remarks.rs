@@ -5,7 +5,7 @@ use super::groups::{INCH, number};
 /// Hectopascals in a millimetre of mercury.
 const MERCURY: f32 = 1.333_224;
 /// Millimetres in an inch.
-const INCH_OF_RAIN: f32 = 25.4;
+const INCH_OF_RAIN: f32 = crate::units::factor::INCH as f32;
 
 /// Numbers found in the remarks, or in their place.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use weather::{Rejection, StationId, Time, Values, Variable};
 
 use super::part::{self, Fields, Part, Parts};
-use super::units::{self, CELSIUS, DEGREE, FAHRENHEIT, HPA, INCH, INHG, KMH, MM, MPH, MPS, PERCENT, Unit, WATT};
+use crate::units::{self, CELSIUS, DEGREE, FAHRENHEIT, HPA, INCH, INHG, KMH, MM, MPH, MPS, PERCENT, Unit, WATT};
 
 const KNOWN: &str = "tempf, humidity, baromrelin, baromabsin, winddir, windspeedmph, windgustmph, solarradiation, hourlyrainin, dailyrainin and the like";
 

@@ -11,7 +11,7 @@ use weather::admission::Reason;
 use weather::{Rejection, StationId, Time, Values, Variable};
 
 use super::part::{self, Part};
-use super::units::{self, Unit};
+use crate::units::{self, Unit};
 
 const STATE: &str = "state";
 /// The last level of the topics of units.

@@ -5,20 +5,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::metrics::counter;
-use streams::Backoff;
+use streams::{Backoff, CounterReading};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use weather::{Observation, Rejection, Time};
 
 use super::complaints::Complaints;
-use super::counter::Counter;
 use super::merge::{Done, Merge};
 use super::metrics::{self, Outcome};
 use super::reader::{Message, Reader};
 use super::session::{Delivery, Token};
 use super::settings::Settings;
 use crate::accept::Door;
+use crate::console::names::TOTAL;
+use crate::contact::Visit;
+use crate::rain::{Gauges, settle};
 
 /// Messages that are kept together at most.
 const BATCH: usize = 256;
@@ -49,7 +51,7 @@ pub(crate) struct Keeper {
     door: Door,
     reader: Reader,
     merge: Merge,
-    counter: Counter,
+    gauges: Gauges,
     parked: Vec<Parked>,
     /// Values that may wait for their unit; beyond, the oldest is refused.
     most_parked: usize,
@@ -62,7 +64,7 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     pub(crate) fn new(
-        door: Door,
+        (door, gauges): (Door, Gauges),
         settings: Arc<Settings>,
         arrivals: mpsc::Receiver<Delivery>,
         kept: mpsc::Sender<Token>,
@@ -74,7 +76,7 @@ impl Keeper {
             door,
             reader: Reader::new(settings),
             merge: Merge::new(hold),
-            counter: Counter::default(),
+            gauges,
             parked: Vec::new(),
             most_parked,
             without_unit: BTreeSet::new(),
@@ -210,7 +212,7 @@ impl Keeper {
             batch.tokens.extend(tokens);
             let Some(mut observation) = observation else { continue };
             if let Some(reading) = rain.filter(|(time, _)| *time - Time::now() <= AHEAD) {
-                self.counter.apply(&observation.station, &mut observation.values, reading).await;
+                self.with_rain(&mut observation, reading).await;
             }
             // Nothing but the first reading of a counter: it says something once there is a second.
             if !observation.values.is_empty() {
@@ -220,11 +222,19 @@ impl Keeper {
         }
     }
 
+    /// Sets the rain that the counter's readings tell. It is one that never goes back, as far as anybody knows.
+    async fn with_rain(&self, observation: &mut Observation, (time, total): (Time, f64)) {
+        let reading = CounterReading { time, totals: vec![(TOTAL, total)] };
+        let place = self.gauges.keep(&observation.station, &reading).await;
+        settle(&mut observation.values, &place, &reading);
+    }
+
     /// Keeps a batch, however long it takes, and acknowledges it. False when `shutdown` came first.
     async fn keep(&mut self, batch: Batch, shutdown: &CancellationToken) -> bool {
         let mut backoff = Backoff::default();
+        let visit = Visit { door: "mqtt", ..Visit::default() };
         while !batch.items.is_empty() {
-            match self.door.accept(batch.items.clone()).await {
+            match self.door.accept_from(visit.clone(), batch.items.clone()).await {
                 Ok(receipt) => {
                     for refusal in &receipt.rejected {
                         let topic = batch.topics.get(refusal.index).map_or("", String::as_str);

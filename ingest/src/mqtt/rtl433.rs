@@ -9,7 +9,7 @@ use weather::{Rejection, Time, Values, Variable};
 
 use super::part::{self, Fields, Part, Parts};
 use super::template::{Template, Topic};
-use super::units::{self, CELSIUS, DEGREE, FAHRENHEIT, HPA, INCH, INHG, KMH, KPA, MM, MPH, MPS, PERCENT, Unit, WATT};
+use crate::units::{self, CELSIUS, DEGREE, FAHRENHEIT, HPA, INCH, INHG, KMH, KPA, MM, MPH, MPS, PERCENT, Unit, WATT};
 
 /// Name, variable, unit; of several names for a variable the first that is there counts.
 const FIELDS: [(&str, Variable, Unit); 22] = [

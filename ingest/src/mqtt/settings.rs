@@ -12,8 +12,8 @@ use weather::{StationId, Variable};
 use self::table::Table;
 use super::homeassistant::{Entities, Entity};
 use super::template::{Filter, Template};
-use super::units::Unit;
 use super::{ecowitt, rtl433, weewx};
+use crate::units::Unit;
 
 /// Topic entries of one file.
 const MOST_TOPICS: usize = 256;

@@ -9,7 +9,7 @@ use weather::{Rejection, StationId, Time, Values, Variable};
 
 use super::part::{self, Fields, Part, Parts};
 use super::template::Topic;
-use super::units::{self, CELSIUS, CM, FAHRENHEIT, HPA, INCH, INHG, KMH, MM, MPH, MPS, Unit};
+use crate::units::{self, CELSIUS, CM, FAHRENHEIT, HPA, INCH, INHG, KMH, MM, MPH, MPS, Unit};
 
 /// The last level of the topic of whole packets.
 const LOOP: &str = "loop";

@@ -1,7 +1,7 @@
-//! The units that stations speak in, and ours.
+//! The units that sources speak in, and ours, for every door.
 //!
-//! Factors are exact by definition (inch, mile, knot), except inches of mercury: 33.8639 hPa, the
-//! conventional one at 0 °C.
+//! Factors are exact by definition (inch, mile), but for the knot, and for inches of mercury: 33.8639 hPa,
+//! the conventional one at 0 °C.
 
 use weather::{Values, Variable};
 
@@ -25,6 +25,24 @@ enum Quantity {
     Irradiance,
 }
 
+/// What makes ours of a number of theirs.
+pub(crate) mod factor {
+    /// hPa.
+    pub(crate) const INCH_OF_MERCURY: f64 = 33.8639;
+    /// m/s; six digits, as everybody converts it: the same report by two doors is the same number.
+    pub(crate) const KNOT: f64 = 0.514_444;
+    /// m/s.
+    pub(crate) const MILE_PER_HOUR: f64 = 0.447_04;
+    /// mm.
+    pub(crate) const INCH: f64 = 25.4;
+    /// m.
+    pub(crate) const STATUTE_MILE: f64 = 1609.344;
+    /// m.
+    pub(crate) const NAUTICAL_MILE: f64 = 1852.0;
+    /// m.
+    pub(crate) const FOOT: f64 = 0.3048;
+}
+
 const fn unit(quantity: Quantity, offset: f64, scale: f64) -> Unit {
     Unit { quantity, offset, scale }
 }
@@ -36,23 +54,24 @@ pub(crate) const PERCENT: Unit = unit(Quantity::Share, 0.0, 1.0);
 pub(crate) const HPA: Unit = unit(Quantity::Pressure, 0.0, 1.0);
 pub(crate) const KPA: Unit = unit(Quantity::Pressure, 0.0, 10.0);
 pub(crate) const PA: Unit = unit(Quantity::Pressure, 0.0, 0.01);
-pub(crate) const INHG: Unit = unit(Quantity::Pressure, 0.0, 33.8639);
-pub(crate) const MMHG: Unit = unit(Quantity::Pressure, 0.0, 33.8639 / 25.4);
+pub(crate) const INHG: Unit = unit(Quantity::Pressure, 0.0, factor::INCH_OF_MERCURY);
+pub(crate) const MMHG: Unit = unit(Quantity::Pressure, 0.0, factor::INCH_OF_MERCURY / factor::INCH);
 pub(crate) const MPS: Unit = unit(Quantity::Speed, 0.0, 1.0);
 pub(crate) const KMH: Unit = unit(Quantity::Speed, 0.0, 1.0 / 3.6);
-pub(crate) const MPH: Unit = unit(Quantity::Speed, 0.0, 0.44704);
-pub(crate) const KNOT: Unit = unit(Quantity::Speed, 0.0, 1852.0 / 3600.0);
+pub(crate) const MPH: Unit = unit(Quantity::Speed, 0.0, factor::MILE_PER_HOUR);
+pub(crate) const KNOT: Unit = unit(Quantity::Speed, 0.0, factor::KNOT);
 pub(crate) const DEGREE: Unit = unit(Quantity::Angle, 0.0, 1.0);
 pub(crate) const MM: Unit = unit(Quantity::Length, 0.0, 1.0);
 pub(crate) const CM: Unit = unit(Quantity::Length, 0.0, 10.0);
-pub(crate) const INCH: Unit = unit(Quantity::Length, 0.0, 25.4);
+pub(crate) const INCH: Unit = unit(Quantity::Length, 0.0, factor::INCH);
 pub(crate) const METRE: Unit = unit(Quantity::Length, 0.0, 1000.0);
 pub(crate) const KILOMETRE: Unit = unit(Quantity::Length, 0.0, 1_000_000.0);
-pub(crate) const MILE: Unit = unit(Quantity::Length, 0.0, 1_609_344.0);
+pub(crate) const MILE: Unit = unit(Quantity::Length, 0.0, 1000.0 * factor::STATUTE_MILE);
+pub(crate) const FOOT: Unit = unit(Quantity::Length, 0.0, 1000.0 * factor::FOOT);
 pub(crate) const WATT: Unit = unit(Quantity::Irradiance, 0.0, 1.0);
 
-/// As people, Home Assistant and WeeWX write them.
-const NAMES: [(&str, Unit); 47] = [
+/// As people, Home Assistant, WeeWX, the NWS and Open-Meteo write them.
+const NAMES: [(&str, Unit); 59] = [
     ("°C", CELSIUS),
     ("C", CELSIUS),
     ("degC", CELSIUS),
@@ -100,11 +119,24 @@ const NAMES: [(&str, Unit); 47] = [
     ("W/m2", WATT),
     ("Wpm2", WATT),
     ("W_m2", WATT),
+    ("W_m-2", WATT),
+    ("W m-2", WATT),
+    ("m_s-1", MPS),
+    ("m s-1", MPS),
+    ("km_h-1", KMH),
+    ("km h-1", KMH),
+    ("mi_h-1", MPH),
+    ("mp/h", MPH),
+    ("degree", DEGREE),
+    ("degree_(angle)", DEGREE),
+    ("ft", FOOT),
+    ("foot", FOOT),
 ];
 
 impl Unit {
-    /// The unit of that name.
+    /// The unit of that name, which may have a vocabulary in front: `wmoUnit:degC`.
     pub(crate) fn named(name: &str) -> Option<Self> {
+        let name = name.rsplit(':').next().unwrap_or(name);
         NAMES.iter().find(|(known, _)| *known == name).map(|(_, unit)| *unit)
     }
 
@@ -173,6 +205,22 @@ pub(crate) fn set(values: &mut Values, variable: Variable, unit: Unit, value: f6
     }
 }
 
+/// The number in our unit of `variable`, when its unit is one of that quantity and the value possible.
+pub(crate) fn convert(number: f64, unit: &str, variable: Variable) -> Option<f32> {
+    let ours = match variable {
+        // A code has no unit, but a name.
+        Variable::PresentWeather => (unit == "wmo code").then_some(number)?,
+        _ => Unit::named(unit).filter(|unit| unit.measures(variable))?.convert(variable, number),
+    };
+    weather::admission::check_value(variable, ours as f32).is_ok().then_some(ours as f32)
+}
+
+/// A length, m.
+pub(crate) fn metres(number: f64, unit: &str) -> Option<f64> {
+    let unit = Unit::named(unit).filter(|unit| unit.quantity == Quantity::Length)?;
+    Some((number + unit.offset) * unit.scale / 1000.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,6 +249,26 @@ mod tests {
             let value = ours(variable, unit, theirs).unwrap();
             assert!((f64::from(value) - expected).abs() < 0.003, "{variable} {theirs} -> {value}, not {expected}");
         }
+    }
+
+    #[test]
+    fn units_by_name_with_and_without_a_vocabulary() {
+        let near = |number, unit, variable, expected: f32| {
+            let found = convert(number, unit, variable).unwrap();
+            assert!((found - expected).abs() < 1e-3 * expected.abs().max(1.0), "{number} {unit}: {found}");
+        };
+        near(87.08, "unit:degF", Variable::Temperature, 30.6);
+        near(101_860.0, "wmoUnit:Pa", Variable::PressureMsl, 1018.6);
+        near(18.0, "wmoUnit:km_h-1", Variable::WindSpeed, 5.0);
+        near(10.0, "kn", Variable::WindSpeed, 5.144);
+        near(0.0025, "wmoUnit:m", Variable::Precipitation, 2.5);
+        near(2.5, "wmoUnit:m", Variable::Visibility, 2.5);
+        near(61.0, "wmo code", Variable::PresentWeather, 61.0);
+        assert!((metres(100.0, "unit:ft").unwrap() - 30.48).abs() < 1e-9);
+        assert_eq!(convert(1.0, "wmoUnit:Pa", Variable::Temperature), None);
+        assert_eq!(convert(1.0, "furlong", Variable::Visibility), None);
+        assert_eq!(convert(-9999.0, "degC", Variable::Temperature), None);
+        assert_eq!((metres(1.0, "hPa"), convert(f64::NAN, "degC", Variable::Temperature)), (None, None));
     }
 
     #[test]
