@@ -16,7 +16,7 @@ WEB_SOURCES := $(shell find web/src web/public -type f 2>/dev/null) \
 # Handed to the command that a target runs: make demo ARGS="--stations 40"
 ARGS ?=
 
-.PHONY: help setup setup-browser demo web build test lint fmt types bench chaos bench-pipeline screenshot train evaluate secrets up down clean
+.PHONY: help setup setup-browser demo web build test lint fmt types bench chaos bench-pipeline fuzz screenshot train evaluate secrets up down clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -65,6 +65,10 @@ SEED ?= 1
 chaos: setup ## faults at random moments under load, everything accounted for: make chaos FAULTS=100 SEED=1
 	@WEATHERGLASS_CHAOS_FAULTS=$(FAULTS) WEATHERGLASS_CHAOS_SEED=$(SEED) \
 		cargo test --release --workspace --test chaos -- --nocapture
+
+SECONDS_EACH ?= 60
+fuzz: ## every parser against made-up bytes (nightly, cargo-fuzz): make fuzz SECONDS_EACH=60 ARGS="metar ecowitt"
+	@scripts/fuzz.sh $(SECONDS_EACH) $(ARGS)
 
 screenshot: setup-browser web build ## docs/screenshot-*.png, from a running demo or one started for it
 	@scripts/screenshot.sh
